@@ -1,0 +1,33 @@
+// Package caller reads the configuration of Google services that call a
+// function or service with a token they mint themselves, and says who will
+// call, with which kind of token, for which audience.
+package caller
+
+// A TokenKind is the kind of token that a caller sends.
+type TokenKind int
+
+// The kinds of token. The zero TokenKind is unknown.
+const (
+	UnknownToken TokenKind = iota
+	NoToken
+	IDToken
+	AccessToken
+)
+
+// A Caller is one configured caller. Empty fields are unknown or not set, as
+// their comments say.
+type Caller struct {
+	Kind           string    // the client name of contract section 2: "cloud-scheduler", "pubsub-push" …
+	Name           string    // the caller's own resource name, "" where the document has none
+	Project        string    // the project of the caller, "" where unknown
+	URL            string    // what it calls, "" where it is not in the document
+	Method         string    // "" where not set
+	Service        string    // full or short name of the Cloud Run service or function it names, "" where it names only a URL
+	Token          TokenKind // what it sends
+	ServiceAccount string    // e-mail of the identity it calls with, "" where the default is used or unknown
+	Audience       string    // the audience of its ID token, given or by default
+	AudienceGiven  bool      // false: Audience is the default of the caller's kind
+	Header         string    // "" or the header it sends the token in, where not Authorization
+	Pointer        string    // where in its document the token is configured
+	Note           string    // what else matters, e.g. that the job is paused
+}

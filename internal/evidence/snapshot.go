@@ -1,0 +1,124 @@
+package evidence
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+
+	"cloud.google.com/go/eventarc/apiv1/eventarcpb"
+	"cloud.google.com/go/functions/apiv2/functionspb"
+	"cloud.google.com/go/iam/admin/apiv1/adminpb"
+	"cloud.google.com/go/iam/apiv1/iampb"
+	denypb "cloud.google.com/go/iam/apiv2/iampb"
+	"cloud.google.com/go/run/apiv2/runpb"
+
+	"diagnose/internal/caller"
+	"diagnose/internal/credential"
+)
+
+// A Snapshot is what was known about one function or service and one request
+// at one moment. Each field is one document as Google names it; the zero
+// Snapshot knows nothing.
+type Snapshot struct {
+	Now time.Time // the moment judged at
+
+	Request        Fact[Request]
+	Token          Fact[credential.Credential] // as sent, or decoded
+	Function       Fact[Function]
+	Service        Fact[*runpb.Service]
+	Policy         Fact[*iampb.Policy]
+	FunctionPolicy Fact[*iampb.Policy]
+	Ancestors      Fact[[]Ancestor]
+	DenyPolicies   Fact[[]*denypb.Policy]
+	Roles          Fact[[]*adminpb.Role]
+	Groups         Fact[map[string][]string]
+	Trigger        Fact[*eventarcpb.Trigger]
+	Caller         Fact[caller.Caller]
+	Project        Fact[Project]
+	Keys           Fact[credential.KeySet]
+	Tags           Fact[[]Tag]
+	Response       Fact[Response]
+	Logs           Fact[[]LogEntry]
+}
+
+// A Function is a Cloud Functions resource of either generation. What the
+// public v2 message has no field for stands beside it.
+type Function struct {
+	*functionspb.Function
+	UpgradeState string // upgradeInfo.upgradeState, "" where absent
+	// EventOnly is set for a gen1 function without an httpsTrigger: it has no
+	// URL.
+	EventOnly bool
+}
+
+// An Origin is where a request enters Google's network. The zero Origin is
+// unknown and is treated as the internet, the least privileged one.
+type Origin string
+
+// The origins of contract section 2.
+const (
+	Internet             Origin = "internet"
+	VPC                  Origin = "vpc"
+	LoadBalancer         Origin = "load-balancer"
+	InternalLoadBalancer Origin = "internal-load-balancer"
+	GoogleService        Origin = "google-service"
+	Perimeter            Origin = "perimeter"
+)
+
+// A Request is the HTTP request under judgement. Its zero value says nothing
+// about the request; fields keep "not said" apart from "empty".
+type Request struct {
+	URL    *url.URL // nil: not said
+	Method string   // "": not said
+	// Headers is nil where the headers were not said, and empty where the
+	// request is known to carry none.
+	Headers   http.Header
+	Origin    Origin
+	Principal string // member string asked about, or ""
+	Client    string // what made the request, or ""
+	Time      time.Time
+}
+
+// An Ancestor is a project, folder or organization above the service with its
+// allow policy, which may be unknown.
+type Ancestor struct {
+	ID, Type string // "shop", "project"
+	Policy   Fact[*iampb.Policy]
+}
+
+// A Project names a project both ways. Either may be "" where unknown.
+type Project struct {
+	ID, Number string
+}
+
+// A Tag is one effective tag of the service.
+type Tag struct {
+	NamespacedKey, NamespacedValue string // "123/env", "123/env/prod"
+	Key, Value                     string // "tagKeys/1", "tagValues/2"
+}
+
+// A Response is an answer observed, as `curl -i` prints it. Of a chain of
+// answers (redirects, "100 Continue") it is the last.
+type Response struct {
+	Status int
+	Header http.Header
+	Body   string // the first 64 KiB
+}
+
+// A LogEntry holds the fields of a Cloud Logging LogEntry that speak of an
+// invocation.
+type LogEntry struct {
+	LogName      string
+	Severity     string
+	Timestamp    time.Time
+	ResourceType string
+	Labels       map[string]string // resource.labels
+	Text         string            // textPayload, or jsonPayload.message
+	JSON         map[string]any    // jsonPayload
+	Audit        map[string]any    // protoPayload of an audit log
+	Method       string            // httpRequest.requestMethod
+	URL          string            // httpRequest.requestUrl
+	UserAgent    string
+	RemoteIP     string
+	Status       int // httpRequest.status, 0 where absent
+}
