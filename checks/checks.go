@@ -170,6 +170,8 @@ type Fix struct {
 	Caution   string // what else the change does, or why its effect is unverified
 	Effect    Effect // filled in by Judge
 
+	check string // the check that offered it
+
 	// apply returns the evidence as it is after the change; nil where the
 	// change cannot be modelled.
 	apply func(evidence.Snapshot) evidence.Snapshot

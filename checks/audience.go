@@ -1,0 +1,159 @@
+package checks
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"diagnose/internal/iam"
+)
+
+// The audiences of Google's own OAuth clients, which tokens of people carry
+// who did not choose an audience.
+const (
+	gcloudClient = "32555940559.apps.googleusercontent.com"
+	adcClient    = "764086051850-6qr4p6gpi6hn506pt8ejuq83di341hur.apps.googleusercontent.com"
+)
+
+// Audiences are the audiences that a service or function accepts in an ID
+// token. The zero Audiences knows none and may accept any.
+type Audiences struct {
+	URLs        []string // run.app URLs of the service, the main one first
+	Functions   []string // cloudfunctions.net URLs, with the function's name
+	Custom      []string // custom audiences
+	CustomKnown bool     // false: the service was not read, and may have custom audiences
+	Gen1        bool     // a gen1 function accepts its cloudfunctions.net URL only
+}
+
+// List returns the accepted audiences that are known, the preferred one first.
+func (a Audiences) List() []string {
+	if a.Gen1 {
+		return a.Functions
+	}
+	return append(append(append([]string(nil), a.URLs...), a.Functions...), a.Custom...)
+}
+
+// Preferred returns the audience to mint a token for, or "" where none is
+// known.
+func (a Audiences) Preferred() string {
+	if l := a.List(); len(l) > 0 {
+		return l[0]
+	}
+	return ""
+}
+
+// An AudienceAnswer says whether one audience is accepted: Granted,
+// NotGranted, or Unknown where Google does not document it. Custom is set
+// where a custom audience that was not read could turn a refusal.
+type AudienceAnswer struct {
+	State  iam.State
+	Reason string
+	Custom bool
+}
+
+// Accepts judges one audience of a token. person says whether the token is
+// that of a person rather than a service account's.
+//
+// Rules: https://docs.cloud.google.com/run/docs/configuring/custom-audiences,
+// https://docs.cloud.google.com/run/docs/troubleshooting and
+// https://docs.cloud.google.com/functions/docs/troubleshooting.
+func (a Audiences) Accepts(aud string, person bool) AudienceAnswer {
+	switch {
+	case contains(a.List(), aud):
+		return AudienceAnswer{State: iam.Granted, Reason: fmt.Sprintf("aud is %q", aud)}
+	case !a.Gen1 && strings.HasSuffix(aud, "/") && contains(append(a.URLs, a.Functions...), strings.TrimSuffix(aud, "/")):
+		return AudienceAnswer{State: iam.Granted, Reason: fmt.Sprintf("aud is %q; the trailing slash is accepted", aud)}
+	case aud == gcloudClient && person:
+		return AudienceAnswer{State: iam.Granted, Reason: "aud is gcloud's own client, which is accepted for people"}
+	case aud == gcloudClient:
+		return AudienceAnswer{Reason: "aud is gcloud's own client in a service account's token; Google documents that only for people"}
+	case aud == adcClient:
+		return AudienceAnswer{Reason: "aud is the client of application default credentials; it was seen to pass the audience check, and is not documented"}
+	case aud == "":
+		return AudienceAnswer{State: iam.NotGranted, Reason: "the token names no audience"}
+	}
+	return a.near(aud)
+}
+
+// near judges an audience that is not in the list, by what it resembles.
+func (a Audiences) near(aud string) AudienceAnswer {
+	refused := func(format string, args ...any) AudienceAnswer {
+		return AudienceAnswer{State: iam.NotGranted, Reason: fmt.Sprintf(format, args...), Custom: !a.CustomKnown && !a.Gen1}
+	}
+	want := a.wanted()
+	if strings.HasSuffix(aud, ".apps.googleusercontent.com") {
+		return refused("aud is the OAuth client %q; of client ids only gcloud's own is accepted%s", aud, want)
+	}
+	u, err := url.Parse(aud)
+	if err != nil || u.Host == "" {
+		return refused("got aud %q%s", aud, want)
+	}
+	h := parseHost(u.Hostname())
+	switch {
+	case u.RawQuery != "" || u.Fragment != "":
+		return refused("aud %q carries a query or fragment, which matches nothing%s", aud, want)
+	case u.Scheme == "http" && (h.Kind == runHost || h.Kind == functionHost):
+		return refused("aud %q is http, the audience is https%s", aud, want)
+	case h.Kind == runHost && h.Tag != "":
+		return refused("aud %q is the URL of the tag %q; the audience stays that of the service%s", aud, h.Tag, want)
+	case h.Kind == functionHost:
+		return a.nearFunction(aud, u, want)
+	case h.Kind == runHost && !a.Gen1:
+		return a.nearRun(aud, u, h, want)
+	case h.Kind == customHost:
+		return refused("aud %q is a domain of your own, which counts only as a custom audience%s", aud, want)
+	}
+	return refused("got aud %q%s", aud, want)
+}
+
+func (a Audiences) nearFunction(aud string, u *url.URL, want string) AudienceAnswer {
+	answer := AudienceAnswer{State: iam.NotGranted, Custom: !a.CustomKnown && !a.Gen1}
+	switch {
+	case functionPath(u) == "":
+		answer.Reason = fmt.Sprintf("aud %q lacks the function's name%s", aud, want)
+	case len(a.Functions) == 0 && !a.Gen1 && len(a.URLs) == 0:
+		return AudienceAnswer{Reason: fmt.Sprintf("got aud %q, and the URL of the function is not known", aud)}
+	case a.Gen1 && len(a.Functions) == 0:
+		return AudienceAnswer{Reason: fmt.Sprintf("got aud %q, and the URL of the function is not known", aud)}
+	case a.Gen1 && contains(a.Functions, strings.TrimSuffix(aud, "/")):
+		return AudienceAnswer{Reason: fmt.Sprintf("aud %q ends in a slash; whether a gen1 function accepts that is not documented%s", aud, want)}
+	case len(a.Functions) > 0 && strings.HasPrefix(aud, a.Functions[0]+"/"):
+		answer.Reason = fmt.Sprintf("aud %q carries a path behind the function's name%s", aud, want)
+	default:
+		answer.Reason = fmt.Sprintf("aud %q names another function%s", aud, want)
+	}
+	return answer
+}
+
+func (a Audiences) nearRun(aud string, u *url.URL, h host, want string) AudienceAnswer {
+	base := origin(u)
+	if strings.Trim(u.Path, "/") != "" && (contains(a.URLs, base) || len(a.URLs) == 0) {
+		return AudienceAnswer{Reason: fmt.Sprintf(
+			"aud %q carries a path: documented as refused, yet the default audience of Cloud Scheduler, Cloud Tasks and Pub/Sub%s", aud, want)}
+	}
+	for _, known := range a.URLs {
+		k := hostOf(known)
+		if k.Service != "" && k.Service == h.Service && k.Name != h.Name && k.Tag == "" && (k.Number == "") != (h.Number == "") {
+			return AudienceAnswer{Reason: fmt.Sprintf("aud %q looks like the other URL of the same service, which the evidence does not list%s", aud, want)}
+		}
+	}
+	if len(a.URLs) == 0 {
+		return AudienceAnswer{Reason: fmt.Sprintf("got aud %q, and the URLs of the service are not known", aud)}
+	}
+	return AudienceAnswer{State: iam.NotGranted, Custom: !a.CustomKnown, Reason: fmt.Sprintf("aud %q is another service%s", aud, want)}
+}
+
+func (a Audiences) wanted() string {
+	l := a.List()
+	switch {
+	case len(l) == 0:
+		return ""
+	case len(l) == 1:
+		return fmt.Sprintf("; it must be %q", l[0])
+	}
+	q := make([]string, len(l))
+	for i, s := range l {
+		q[i] = fmt.Sprintf("%q", s)
+	}
+	return "; it must be one of " + strings.Join(q, ", ")
+}

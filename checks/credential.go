@@ -1,0 +1,182 @@
+package checks
+
+import (
+	"fmt"
+	"strings"
+
+	"diagnose/internal/credential"
+	"diagnose/internal/evidence"
+)
+
+var credentialGate = Gate{"credential", "403, 401", []Check{credentialPresent, credentialHeader, credentialKind}}
+
+var credentialPresent = Check{
+	ID:    "credential-present",
+	Title: "the request carries a credential",
+	Doc: `A private service answers 403 to a request without credential; the log then says "not authenticated", as it also does
+for a known caller without the role. A browser never attaches an ID token by itself, and a CORS preflight (OPTIONS) never
+carries one.`,
+	Ref:        "https://docs.cloud.google.com/run/docs/troubleshooting",
+	Confidence: Documented,
+	Run: func(in *Invocation) Finding {
+		c := in.sent.credential
+		switch {
+		case in.gen1 && in.delivery:
+			return notApplicable("events reach a gen1 function without a credential of the caller")
+		case !in.sent.known:
+			if in.isPublic() {
+				return notApplicable("not needed: " + in.public.how)
+			}
+			return unknown("what credential the request carries is not known", in.gatherCaller()...)
+		case c.Kind != credential.None || in.sent.supposed:
+			return pass(in.sentWhat(), in.sent.source)
+		case in.isPublic():
+			return notApplicable("no credential, and none is needed: " + in.public.how)
+		}
+		f := fail(in.absence(), Answer{Status: 403, Log: notAuthenticated}, in.sent.source)
+		f.Fixes = append(in.mint(), in.makePublic()...)
+		if !in.public.own && !in.refusedByFrontEnd(401, 403) {
+			f.Outcome, f.Fixes = Unknown, nil
+			f.Message = "the request carries no credential, and whether the service is public is not known: " + in.ownPolicyName() + " was not read"
+			f.Gather = in.readPolicy(in.layers[0])
+			return f
+		}
+		return in.refuse(f)
+	},
+}
+
+func (in *Invocation) sentWhat() string {
+	switch {
+	case in.delivery:
+		return "the event source sends an ID token of the trigger's service account"
+	case in.sent.config:
+		return fmt.Sprintf("%s is configured to send %s", or(in.configured().Kind, "the caller"), an(in.sent.credential.Kind.String()))
+	case in.sent.supposed:
+		return fmt.Sprintf("supposing a correct ID token of %s", in.principal)
+	}
+	return "the request carries " + an(in.sent.credential.Kind.String())
+}
+
+func an(noun string) string {
+	if noun != "" && strings.ContainsRune("aeiouAEIO", rune(noun[0])) {
+		return "an " + noun
+	}
+	return "a " + noun
+}
+
+// absence says what a request without a usable credential lacks.
+func (in *Invocation) absence() string {
+	switch {
+	case in.request.Method == "OPTIONS":
+		return "a CORS preflight (OPTIONS) never carries a credential, and the service is private"
+	case in.sent.config:
+		return fmt.Sprintf("%s is configured to send no token, and the service is private", or(in.configured().Kind, "the caller"))
+	case in.request.Headers.Get("X-Goog-Api-Key") != "" || in.request.Headers.Get("X-Api-Key") != "" || (in.url != nil && in.url.Query().Has("key")):
+		return "the request carries an API key, which is no credential here, and the service is private"
+	case in.client == "browser":
+		return "a browser sends no ID token by itself, and the service is private"
+	}
+	return "the request carries no credential, and the service is private"
+}
+
+var credentialHeader = Check{
+	ID:    "credential-header",
+	Title: "the credential is in the header that counts",
+	Doc: `Cloud Run reads X-Serverless-Authorization if it is there, and else Authorization, each as "Bearer TOKEN". The other
+header is left for the application. Two values, or several tokens in one, are refused. A service that forwards the headers
+it received sends a token whose signature Cloud Run has removed.`,
+	Ref:        "https://docs.cloud.google.com/run/docs/authenticating/service-to-service",
+	Confidence: Documented,
+	Run: func(in *Invocation) Finding {
+		sel := in.sent.selection
+		if in.sent.credential.Kind == credential.Several {
+			return in.refuse(withFixes(fail("the header holds several tokens, and one is expected", rejected, in.sent.source), in.mint()))
+		}
+		if sel == nil {
+			return notApplicable("no headers were recorded")
+		}
+		src := in.Request.Source.At("/headers/" + sel.Header)
+		switch {
+		case sel.Duplicates > 1:
+			return in.refuse(withFixes(fail(fmt.Sprintf("the request carries %d %s headers, and one is expected", sel.Duplicates, sel.Header), rejected, src), in.mint()))
+		case sel.Malformed != "":
+			f := withFixes(fail(fmt.Sprintf("%s %s; it must be \"Bearer TOKEN\"", sel.Header, sel.Malformed), Answer{Status: 401, Also: []int{403}, Log: notAuthorized}, src), in.mint())
+			return in.refuse(f)
+		case sel.Other != nil && sel.Header == "X-Serverless-Authorization":
+			f := warn("X-Serverless-Authorization counts, and Authorization is left for the application", src)
+			if in.overriding() {
+				f.Message = "a forwarded X-Serverless-Authorization overrides the token in Authorization"
+				f.Fixes = []Fix{in.dropForwarded()}
+			}
+			return f
+		}
+		return pass(sel.Header+" holds the credential", src)
+	},
+}
+
+func withFixes(f Finding, fixes []Fix) Finding {
+	f.Fixes = fixes
+	return f
+}
+
+// overriding reports whether the header that counts holds a token that cannot
+// pass while the other one differs from it.
+func (in *Invocation) overriding() bool {
+	o := in.sent.selection.Other
+	return o.Kind == credential.IDToken && in.tokenRefused(in.sent.credential) && !in.tokenRefused(*o)
+}
+
+// tokenRefused reports whether a token is refused for what it says itself.
+func (in *Invocation) tokenRefused(c credential.Credential) bool {
+	if c.Kind != credential.IDToken || c.Signature == credential.SignatureRemoved || c.Signature == credential.SignatureMissing {
+		return true
+	}
+	if len(credential.ClaimProblems(c, in.Now)) > 0 {
+		return true
+	}
+	for _, aud := range c.Claims.Audience {
+		if a := in.audiences.Accepts(aud, c.Person()); a.State == acceptedState || a.State == doubtfulState {
+			return false
+		}
+	}
+	return true
+}
+
+// dropForwarded proposes to stop forwarding the header of an earlier hop.
+func (in *Invocation) dropForwarded() Fix {
+	return Fix{
+		ID: "drop-forwarded-header", Summary: "Do not forward X-Serverless-Authorization (nor other x-serverless-* headers) to the next service",
+		apply: func(s evidence.Snapshot) evidence.Snapshot {
+			return changeRequest(s, func(r *evidence.Request) { r.Headers.Del("X-Serverless-Authorization") })
+		},
+	}
+}
+
+var credentialKind = Check{
+	ID:    "credential-kind",
+	Title: "the credential is an ID token",
+	Doc: `Cloud Run takes a Google-signed ID token and nothing else: an OAuth access token (ya29.…), an API key or an opaque
+string is answered with 401. An access token is right where the target is a Google API, such as starting a Cloud Run job.`,
+	Ref:        "https://docs.cloud.google.com/run/docs/authenticating/service-to-service",
+	Confidence: Documented,
+	Run: func(in *Invocation) Finding {
+		c := in.sent.credential
+		switch {
+		case !in.sent.known:
+			return in.noCredentialKnown()
+		case c.Kind == credential.None:
+			return notApplicable("no credential")
+		case in.host.Kind == googleAPIHost && c.Kind == credential.AccessToken:
+			return pass("an access token is the right kind for a Google API", in.sent.source)
+		case c.JWT():
+			return pass(fmt.Sprintf("%s is a JWT", c.Kind), in.sent.source)
+		}
+		return in.refuse(withFixes(fail(fmt.Sprintf("%s is sent where Cloud Run takes a Google-signed ID token", an(c.Kind.String())), rejected, in.sent.source), in.mint()))
+	},
+}
+
+// noCredentialKnown answers the questions about a credential that was not
+// recorded: they stay open behind credential-present.
+func (in *Invocation) noCredentialKnown() Finding {
+	return notApplicable("what credential the request carries is not known")
+}

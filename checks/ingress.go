@@ -1,0 +1,168 @@
+package checks
+
+import (
+	"fmt"
+
+	"cloud.google.com/go/functions/apiv2/functionspb"
+	"cloud.google.com/go/run/apiv2/runpb"
+
+	"diagnose/internal/evidence"
+)
+
+var ingressGate = Gate{"ingress", "404, 403", []Check{ingressSource, ingressPerimeter}}
+
+var ingressSource = Check{
+	ID:    "ingress-source",
+	Title: "ingress admits the request's source",
+	Doc: `Ingress is independent of IAM, and both must pass. "internal" admits VPC networks of the project or its Shared VPC,
+internal load balancers, the VPC-SC perimeter and, on the run.app URL only, Google services of the same project;
+"internal-and-cloud-load-balancing" also the external Application Load Balancer. Everything else gets Google's 404 page,
+which is not logged, whatever token it carries.`,
+	Ref:        "https://docs.cloud.google.com/run/docs/securing/ingress",
+	Confidence: Documented,
+	Run: func(in *Invocation) Finding {
+		setting, src, known := in.ingress()
+		if !known {
+			return unknown("the ingress setting was not read"+reasonOf(in.Service), in.describe()...)
+		}
+		from := fmt.Sprintf("ingress %s, the request comes from %s", ingressWord(setting), in.originWord())
+		if why, ok := in.admitted(setting); ok {
+			return pass(from+why, src)
+		}
+		f := fail("ingress is "+ingressWord(setting)+", which does not admit a request from "+in.originWord()+in.whyOutside(setting), notFound, src)
+		if in.gen1 {
+			f.Answer.Also = []int{403}
+		}
+		f.Fixes = in.ingressFixes(setting)
+		return f
+	},
+}
+
+// ingress returns the setting in force: the Cloud Run service's own where it
+// was read, else what the function asked for.
+func (in *Invocation) ingress() (runpb.IngressTraffic, evidence.Source, bool) {
+	if svc, ok := in.Service.Get(); ok && !in.gen1 {
+		i := svc.GetIngress()
+		if i == runpb.IngressTraffic_INGRESS_TRAFFIC_UNSPECIFIED {
+			i = runpb.IngressTraffic_INGRESS_TRAFFIC_ALL
+		}
+		return i, in.Service.Source.At("/ingress"), true
+	}
+	if sc := in.fn().GetServiceConfig(); sc != nil && (in.gen1 || sc.GetIngressSettings() != functionspb.ServiceConfig_INGRESS_SETTINGS_UNSPECIFIED) {
+		src := in.Function.Source.At("/serviceConfig/ingressSettings")
+		for run, f := range functionIngress {
+			if f == sc.GetIngressSettings() {
+				return run, src, true
+			}
+		}
+		return runpb.IngressTraffic_INGRESS_TRAFFIC_ALL, src, true
+	}
+	return 0, evidence.Source{}, false
+}
+
+// admitted applies the table of https://docs.cloud.google.com/run/docs/securing/ingress.
+func (in *Invocation) admitted(setting runpb.IngressTraffic) (why string, ok bool) {
+	switch setting {
+	case runpb.IngressTraffic_INGRESS_TRAFFIC_ALL:
+		return "", true
+	case runpb.IngressTraffic_INGRESS_TRAFFIC_NONE:
+		return "", false
+	}
+	switch in.origin {
+	case evidence.VPC, evidence.InternalLoadBalancer, evidence.Perimeter:
+		return "", true
+	case evidence.GoogleService:
+		if in.host.Kind == customHost {
+			return "", false
+		}
+		return " of the same project, on the default URL", true
+	case evidence.LoadBalancer:
+		return "", setting == runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER
+	}
+	return "", false
+}
+
+func (in *Invocation) whyOutside(setting runpb.IngressTraffic) string {
+	switch {
+	case setting == runpb.IngressTraffic_INGRESS_TRAFFIC_NONE:
+		return " nor from anywhere else; which status it answers is not documented"
+	case in.origin == evidence.GoogleService && in.host.Kind == customHost:
+		return ": Google services count as internal only on the run.app URL"
+	case in.foreign(in.configured().Project):
+		return ": the caller is in another project"
+	case in.origin == evidence.LoadBalancer:
+		return ": an external load balancer needs internal-and-cloud-load-balancing"
+	}
+	return "; no token changes that"
+}
+
+func (in *Invocation) originWord() string {
+	switch in.origin {
+	case evidence.Internet:
+		return "the internet"
+	case evidence.VPC:
+		return "a VPC network of the project"
+	case evidence.LoadBalancer:
+		return "an external load balancer"
+	case evidence.InternalLoadBalancer:
+		return "an internal load balancer"
+	case evidence.GoogleService:
+		return "a Google service"
+	case evidence.Perimeter:
+		return "the VPC-SC perimeter"
+	}
+	return string(in.origin)
+}
+
+func ingressWord(i runpb.IngressTraffic) string {
+	switch i {
+	case runpb.IngressTraffic_INGRESS_TRAFFIC_ALL:
+		return "all"
+	case runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_ONLY:
+		return "internal"
+	case runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER:
+		return "internal-and-cloud-load-balancing"
+	case runpb.IngressTraffic_INGRESS_TRAFFIC_NONE:
+		return "none"
+	}
+	return i.String()
+}
+
+func (in *Invocation) ingressFixes(setting runpb.IngressTraffic) []Fix {
+	var out []Fix
+	if setting != runpb.IngressTraffic_INGRESS_TRAFFIC_NONE && in.origin != evidence.GoogleService {
+		out = append(out, callFrom(evidence.VPC, "Call from inside: a VPC network of the project, or with egress through it"))
+	}
+	if in.origin == evidence.LoadBalancer {
+		return append(out, in.setIngress(runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER, "internal-and-cloud-load-balancing", "internal-and-gclb", ""))
+	}
+	return append(out, in.setIngress(runpb.IngressTraffic_INGRESS_TRAFFIC_ALL, "all", "all",
+		"this lets the whole internet reach the service; only IAM then stands before it"))
+}
+
+var ingressPerimeter = Check{
+	ID:    "ingress-perimeter",
+	Title: "no service perimeter refuses it",
+	Doc: `VPC Service Controls can refuse the request as run.googleapis.com/HttpIngress: 403 where ingress is all, else 404. No
+document of the service shows it; the policy audit log does.`,
+	Ref:        "https://docs.cloud.google.com/run/docs/troubleshooting",
+	Confidence: Documented,
+	Run: func(in *Invocation) Finding {
+		for i, e := range in.Logs.Or(nil) {
+			if !perimeterViolation(e) {
+				continue
+			}
+			status := Answer{Status: 404, Also: []int{403}}
+			if setting, _, known := in.ingress(); known && setting == runpb.IngressTraffic_INGRESS_TRAFFIC_ALL {
+				status = Answer{Status: 403, Also: []int{404}}
+			}
+			f := fail("the audit log shows that a VPC-SC perimeter refused the request as run.googleapis.com/HttpIngress", status, in.Logs.Source.At(fmt.Sprintf("/%d", i)))
+			f.Observed = true
+			f.Fixes = []Fix{{ID: "perimeter-ingress-rule", Summary: "Add an ingress rule for the caller to the perimeter, or call from inside it",
+				Commands: []Command{gcloud("access-context-manager", "perimeters", "update", "PERIMETER", "--set-ingress-policies=POLICY_FILE")},
+				Caution:  "perimeters are in no document of a case, so the effect cannot be shown"}}
+			return f
+		}
+		return notApplicable("no log entry or response points to a perimeter")
+	},
+}

@@ -1,0 +1,283 @@
+package checks
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"cloud.google.com/go/functions/apiv2/functionspb"
+
+	"diagnose/internal/evidence"
+)
+
+var routeGate = Gate{"route", "404, redirect", []Check{routeHost, routePath, routeHTTPS, routeDefaultURL}}
+
+var notFound = Answer{Status: 404}
+
+var routeHost = Check{
+	ID:    "route-host",
+	Title: "the host belongs to the service",
+	Doc: `Every name below run.app and cloudfunctions.net resolves, so a wrong host, region or project is answered by Google's
+404 page and leaves no log entry. The service lists its own URLs; a v2 function also answers on cloudfunctions.net.
+Whether a domain of one's own leads to the service is in no document of the service.`,
+	Ref:        "https://docs.cloud.google.com/run/docs/triggering/https-request",
+	Confidence: Documented,
+	Run: func(in *Invocation) Finding {
+		switch {
+		case in.url == nil && !in.Request.Known():
+			return assume("no request was given", "the request goes to the service's own URL over https", Command{Argv: []string{"diagnose", "invoke", "--url", or(in.audiences.Preferred(), "URL")}})
+		case in.url == nil:
+			return notApplicable("no URL was given; the service's own is supposed")
+		case in.host.Kind == googleAPIHost:
+			return unknown(fmt.Sprintf("%s is a Google API: calling it is no invocation of a service, and an access token is right there", in.host.Name))
+		case in.host.Kind == customHost:
+			return warn(fmt.Sprintf("%s is a name of your own; whether it leads to this service is in no document given", in.host.Name))
+		case in.host.Kind == functionHost:
+			return in.functionHostFinding()
+		}
+		return in.runHostFinding()
+	},
+}
+
+func (in *Invocation) functionHostFinding() Finding {
+	fn := in.fn()
+	n := parseName(fn.GetName())
+	switch {
+	case !in.Function.Known() && in.Service.Known():
+		return in.serviceOfFunctionHost()
+	case !in.Function.Known():
+		return assume("the function was not read", in.host.Name+" is the function's host", in.describeFunction()...)
+	case in.host.Region != "" && n.Location != "" && in.host.Region != n.Location:
+		return in.wrongHost(fmt.Sprintf("the URL names the region %s, the function is in %s", in.host.Region, n.Location))
+	case in.host.Project != "" && n.Project != "" && !isNumber(n.Project) && in.host.Project != n.Project:
+		return in.wrongHost(fmt.Sprintf("the URL names the project %s, the function is in %s", in.host.Project, n.Project))
+	case fn.GetUrl() != "" && hostOf(fn.GetUrl()).Kind == functionHost && hostOf(fn.GetUrl()).Name != in.host.Name:
+		return in.wrongHost(fmt.Sprintf("the URL's host is %s, the function answers at %s", in.host.Name, fn.GetUrl()))
+	}
+	return pass(in.host.Name+" is the function's host", in.Function.Source.At("/url"))
+}
+
+// serviceOfFunctionHost answers for a cloudfunctions.net URL where only the
+// Cloud Run service was read.
+func (in *Invocation) serviceOfFunctionHost() Finding {
+	n := parseName(in.service().GetName())
+	if in.host.Region != "" && n.Location != "" && in.host.Region != n.Location {
+		return in.wrongHost(fmt.Sprintf("the URL names the region %s, the service is in %s", in.host.Region, n.Location))
+	}
+	return assume("the function was not read", in.host.Name+" is the host of the function that this service serves", in.describeFunction()...)
+}
+
+func (in *Invocation) runHostFinding() Finding {
+	urls := in.knownURLs()
+	for _, u := range urls {
+		if h := hostOf(u); h.Name == in.host.Name {
+			return pass(in.host.Name+" is one of the service's hosts", in.sourceOfURLs())
+		} else if in.host.Tag != "" && h.Name == strings.TrimPrefix(in.host.Name, in.host.Tag+"---") {
+			return pass(fmt.Sprintf("%s is the tag %s of the service", in.host.Name, in.host.Tag), in.sourceOfURLs())
+		}
+	}
+	if in.gen1 {
+		return in.wrongHost(fmt.Sprintf("a gen1 function does not answer on run.app, got %s", in.host.Name))
+	}
+	n := in.namedService()
+	switch {
+	case len(urls) == 0 && n.ID == "":
+		return assume("the service was not read", in.host.Name+" is the service's host", in.describeService()...)
+	case in.host.Service == "":
+		return in.wrongHost(fmt.Sprintf("%s is none of the service's hosts", in.host.Name))
+	case n.ID != "" && in.host.Service != n.ID:
+		return in.wrongHost(fmt.Sprintf("the URL names the service %s, the service is %s", in.host.Service, n.ID))
+	case n.Location != "" && in.host.Region != "" && in.host.Region != n.Location:
+		return in.wrongHost(fmt.Sprintf("the URL names the region %s, the service is in %s", in.host.Region, n.Location))
+	case in.host.Number != "" && in.documentNumber() != "" && in.documentNumber() != in.host.Number:
+		return in.wrongHost(fmt.Sprintf("the URL names the project %s, the service is in %s", in.host.Number, in.documentNumber()))
+	case in.host.Number != "" && in.documentNumber() != "":
+		return pass(in.host.Name+" is the service's deterministic URL", in.sourceOfURLs())
+	case in.host.Number != "":
+		return assume("the project's number is not known", in.host.Number+" is the number of the service's project", gcloud("projects", "describe", in.projectWord(), "--format=json"))
+	case !in.ownHost():
+		return in.wrongHost(fmt.Sprintf("%s is none of the service's hosts", in.host.Name))
+	}
+	return assume("the URLs of the service were not read", in.host.Name+" is the service's host", in.describeService()...)
+}
+
+// knownURLs lists the run.app URLs that the documents give, those of tags
+// included.
+func (in *Invocation) knownURLs() []string {
+	urls := serviceURLs(in.service())
+	for _, t := range in.service().GetTrafficStatuses() {
+		if t.GetUri() != "" {
+			urls = append(urls, t.GetUri())
+		}
+	}
+	if u := in.fn().GetServiceConfig().GetUri(); u != "" {
+		urls = append(urls, u)
+	}
+	return urls
+}
+
+// namedService is the service as its documents name it, without what the
+// request's own URL suggests.
+func (in *Invocation) namedService() name {
+	n := parseName(or(in.service().GetName(), in.fn().GetServiceConfig().GetService()))
+	n.Location = or(n.Location, parseName(in.fn().GetName()).Location)
+	return n
+}
+
+// documentNumber is the project's number as the documents give it, without
+// what the request's own URL suggests.
+func (in *Invocation) documentNumber() string {
+	for _, c := range []string{in.Project.Or(evidence.Project{}).Number, parseName(in.service().GetName()).Project, parseName(in.fn().GetServiceConfig().GetService()).Project} {
+		if isNumber(c) {
+			return c
+		}
+	}
+	for _, u := range in.knownURLs() {
+		if n := hostOf(u).Number; n != "" {
+			return n
+		}
+	}
+	return ""
+}
+
+func (in *Invocation) sourceOfURLs() evidence.Source {
+	if in.Service.Known() {
+		return in.Service.Source.At("/uri")
+	}
+	return in.Function.Source.At("/serviceConfig/uri")
+}
+
+func (in *Invocation) wrongHost(message string) Finding {
+	f := fail(message, notFound, in.Request.Source.At("/url"))
+	if right := in.rightURL(); right != nil {
+		f.Fixes = []Fix{callURLFix("use-own-url", "Call "+right.String(), right)}
+	}
+	return f
+}
+
+// rightURL is the request's URL on the target's own host, nil where that is
+// not known.
+func (in *Invocation) rightURL() *url.URL {
+	fn := in.fn()
+	base := or(in.service().GetUri(), fn.GetServiceConfig().GetUri(), fn.GetUrl())
+	if in.gen1 {
+		base = fn.GetUrl()
+	}
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" {
+		return nil
+	}
+	if hostOf(base).Kind == runHost && in.url != nil {
+		path := in.url.Path
+		if in.host.Kind == functionHost {
+			path = strings.TrimPrefix(path, "/"+functionPath(in.url))
+		}
+		u.Path, u.RawQuery = path, in.url.RawQuery
+	}
+	return u
+}
+
+var routePath = Check{
+	ID:    "route-path",
+	Title: "the path reaches the function",
+	Doc: `The front end keeps the exact path /healthz for itself on run.app and answers 404, even on a public service; /healthz/
+reaches the container. On cloudfunctions.net the first part of the path is the function's name.`,
+	Ref:        "https://docs.cloud.google.com/run/docs/known-issues",
+	Confidence: Reported,
+	Run: func(in *Invocation) Finding {
+		switch {
+		case in.url == nil:
+			return notApplicable("no path was given")
+		case in.host.Kind == functionHost:
+			return in.functionPathFinding()
+		case in.url.Path == "/healthz" && in.host.Kind == customHost:
+			return warn("/healthz is a path that the front end of run.app keeps for itself; whether it does so behind this name is not documented")
+		case in.url.Path == "/healthz":
+			u := *in.url
+			u.Path = "/health"
+			f := fail("the front end keeps the exact path /healthz for itself, so it never reaches the container", notFound, in.Request.Source.At("/url"))
+			f.Fixes = []Fix{callURLFix("rename-path", "Serve and call another path, such as /health", &u)}
+			return f
+		}
+		return pass("the path is not one of the front end's own")
+	},
+}
+
+func (in *Invocation) functionPathFinding() Finding {
+	got := functionPath(in.url)
+	fn := in.fn()
+	want := parseName(fn.GetName()).ID
+	if u, err := url.Parse(fn.GetUrl()); err == nil && hostOf(fn.GetUrl()).Kind == functionHost {
+		want = or(functionPath(u), want)
+	}
+	switch {
+	case got == "":
+		f := fail("a cloudfunctions.net URL must name the function in its path", notFound, in.Request.Source.At("/url"))
+		if want != "" {
+			u := *in.url
+			u.Path = "/" + want
+			f.Fixes = []Fix{callURLFix("use-own-url", "Call "+u.String(), &u)}
+		}
+		return f
+	case want == "":
+		return assume("the function was not read", got+" is the function's name", in.describeFunction()...)
+	case got != want:
+		u := *in.url
+		u.Path = "/" + want
+		f := fail(fmt.Sprintf("the path names the function %s, the function is %s", got, want), notFound, in.Request.Source.At("/url"))
+		f.Fixes = []Fix{callURLFix("use-own-url", "Call "+u.String(), &u)}
+		return f
+	}
+	return pass("the path names the function", in.Function.Source.At("/name"))
+}
+
+var routeHTTPS = Check{
+	ID:    "route-https",
+	Title: "the request uses https",
+	Doc: `Cloud Run and v2 functions answer plain http with a redirect to https. A client that follows it may turn POST into GET,
+drop the body or the Authorization header. Only a gen1 function with securityLevel SECURE_OPTIONAL serves http.`,
+	Ref:        "https://docs.cloud.google.com/run/docs/triggering/https-request",
+	Confidence: Documented,
+	Run: func(in *Invocation) Finding {
+		optional := in.gen1 && in.fn().GetServiceConfig().GetSecurityLevel() != functionspb.ServiceConfig_SECURE_ALWAYS
+		switch {
+		case in.url == nil || in.url.Scheme != "http":
+			return pass("the request uses https")
+		case in.host.Kind == customHost:
+			return warn("the request uses http; whether this name redirects to https is not known")
+		case optional:
+			return warn("the request uses http, which this gen1 function serves: the token travels unencrypted", in.Function.Source.At("/serviceConfig/securityLevel"))
+		}
+		u := *in.url
+		u.Scheme = "https"
+		f := fail("http is redirected to https, which may lose the method, the body or the Authorization header", Answer{Status: 302, Also: []int{301, 307, 308}, Location: u.String()}, in.Request.Source.At("/url"))
+		f.Fixes = []Fix{callURLFix("use-https", "Call "+u.String(), &u)}
+		return f
+	},
+}
+
+var routeDefaultURL = Check{
+	ID:    "route-default-url",
+	Title: "the default URL is on",
+	Doc: `With the default URL off, the run.app URLs of the service and the cloudfunctions.net URL of its v2 function answer 404,
+and Google services such as Scheduler, Tasks, Pub/Sub and Eventarc cannot reach it.`,
+	Ref:        "https://docs.cloud.google.com/run/docs/securing/ingress",
+	Confidence: Documented,
+	Run: func(in *Invocation) Finding {
+		svc, known := in.Service.Get()
+		onDefault := in.host.Kind != customHost
+		switch {
+		case in.gen1:
+			return notApplicable("a gen1 function has no default URL to turn off")
+		case !onDefault:
+			return notApplicable("the request goes to a name of your own")
+		case !known:
+			return assume("the service was not read", "the default URL of the service is on", in.describeService()...)
+		case !svc.GetDefaultUriDisabled():
+			return pass("the default URL is on", in.Service.Source.At("/defaultUriDisabled"))
+		}
+		f := fail("the default URL of the service is off, so run.app and cloudfunctions.net answer 404", notFound, in.Service.Source.At("/defaultUriDisabled"))
+		f.Fixes = []Fix{in.enableDefaultURL()}
+		return f
+	},
+}

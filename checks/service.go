@@ -1,0 +1,139 @@
+package checks
+
+import (
+	"fmt"
+	"strings"
+
+	"cloud.google.com/go/functions/apiv2/functionspb"
+	"cloud.google.com/go/run/apiv2/runpb"
+)
+
+var serviceGate = Gate{"service", "404, 429, 500, 503", []Check{serviceReady, serviceTraffic, functionState}}
+
+var serviceReady = Check{
+	ID:    "service-ready",
+	Title: "the service has a serving revision",
+	Doc: `A request that passed IAM still needs an instance: without a ready revision, or with none available, it is answered with
+429, 500 or 503, which the request log explains. These are no refusals of access.`,
+	Ref:        "https://docs.cloud.google.com/run/docs/troubleshooting",
+	Confidence: Documented,
+	Run: func(in *Invocation) Finding {
+		if f, seen := in.capacityFailure(); seen {
+			return f
+		}
+		svc, known := in.Service.Get()
+		switch {
+		case in.gen1:
+			return notApplicable("a gen1 function is not a Cloud Run service")
+		case !known:
+			return assume("the service was not read", "the service has a serving revision", in.describeService()...)
+		case svc.GetDeleteTime() != nil:
+			return fail("the service was deleted", notFound, in.Service.Source.At("/deleteTime"))
+		}
+		cond, src := svc.GetTerminalCondition(), in.Service.Source.At("/terminalCondition")
+		switch {
+		case cond == nil || cond.GetState() == runpb.Condition_STATE_UNSPECIFIED:
+			return assume("the document does not say whether the service is ready", "the service has a serving revision", in.describeService()...)
+		case cond.GetState() == runpb.Condition_CONDITION_FAILED && svc.GetLatestReadyRevision() != "":
+			return warn("the last deployment failed, an earlier revision serves: "+cond.GetMessage(), src)
+		case cond.GetState() == runpb.Condition_CONDITION_FAILED:
+			return fail("the service has no serving revision: "+cond.GetMessage(), Answer{Status: 503, Also: []int{404, 500}}, src)
+		case cond.GetState() != runpb.Condition_CONDITION_SUCCEEDED:
+			return warn("a deployment is under way", src)
+		}
+		return pass("ready", src)
+	},
+}
+
+// capacityTexts are the log texts of requests that found no instance.
+var capacityTexts = []struct{ prefix, means string }{
+	{"The request was aborted because there was no available instance", "no instance was available"},
+	{"The request failed because the instance could not start successfully", "the instance could not start"},
+	{"The request failed because either the HTTP response was malformed or connection to the instance had an error", "the container's answer was malformed or its connection broke"},
+}
+
+func (in *Invocation) capacityFailure() (Finding, bool) {
+	for i, e := range in.Logs.Or(nil) {
+		for _, t := range capacityTexts {
+			if strings.HasPrefix(e.Text, t.prefix) {
+				f := fail("the log says that "+t.means+": IAM let the request in", Answer{Status: e.Status, Log: t.prefix}, in.Logs.Source.At(fmt.Sprintf("/%d/textPayload", i)))
+				f.Observed = true
+				f.Fixes = []Fix{{ID: "raise-capacity", Summary: "Look at the revision's own logs, and at max instances and quota",
+					Commands: []Command{in.located("run", "services", "update", in.serviceWord(), "--max-instances=MAX")},
+					Caution:  "capacity is in no document of a case, so the effect cannot be shown"}}
+				return f, true
+			}
+		}
+	}
+	return Finding{}, false
+}
+
+var serviceTraffic = Check{
+	ID:    "service-traffic",
+	Title: "traffic goes to the revision meant",
+	Doc: `A tag URL serves only a tag that exists. Traffic pinned to an older revision may explain a change that is not live; access
+settings of the service hold for all its revisions.`,
+	Ref:        "https://docs.cloud.google.com/run/docs/rollouts-rollbacks-traffic-migration",
+	Confidence: Documented,
+	Run: func(in *Invocation) Finding {
+		svc, known := in.Service.Get()
+		if in.gen1 || !known {
+			return notApplicable("no traffic settings were given")
+		}
+		if tag := in.host.Tag; tag != "" && in.host.Kind == runHost {
+			for _, t := range svc.GetTraffic() {
+				if t.GetTag() == tag {
+					return pass("the tag "+tag+" exists", in.Service.Source.At("/traffic"))
+				}
+			}
+			for _, t := range svc.GetTrafficStatuses() {
+				if t.GetTag() == tag {
+					return pass("the tag "+tag+" exists", in.Service.Source.At("/trafficStatuses"))
+				}
+			}
+			return withFixes(fail(fmt.Sprintf("no revision has the tag %q", tag), notFound, in.Service.Source.At("/traffic")), in.dropTag())
+		}
+		for _, t := range svc.GetTraffic() {
+			if t.GetPercent() > 0 && t.GetRevision() != "" && svc.GetLatestReadyRevision() != "" && !strings.HasSuffix(svc.GetLatestReadyRevision(), t.GetRevision()) {
+				return warn(fmt.Sprintf("%d%% of traffic is pinned to the older revision %s", t.GetPercent(), t.GetRevision()), in.Service.Source.At("/traffic"))
+			}
+		}
+		return pass("traffic goes to the latest ready revision", in.Service.Source.At("/traffic"))
+	},
+}
+
+func (in *Invocation) dropTag() []Fix {
+	u := *in.url
+	u.Host = strings.TrimPrefix(u.Host, in.host.Tag+"---")
+	return []Fix{callURLFix("drop-tag", "Call the service without the tag: "+u.String(), &u)}
+}
+
+var functionState = Check{
+	ID:    "function-state",
+	Title: "the function is active",
+	Doc: `A function whose deployment failed does not serve; while one is deployed or deleted the earlier version may still
+answer. Its state messages say why.`,
+	Ref:        "https://docs.cloud.google.com/functions/docs/reference/rest/v2/projects.locations.functions",
+	Confidence: Source,
+	Run: func(in *Invocation) Finding {
+		if !in.function {
+			return notApplicable("no function was given")
+		}
+		fn, src := in.fn(), in.Function.Source.At("/state")
+		why := ""
+		for _, m := range fn.GetStateMessages() {
+			why += ": " + m.GetMessage()
+		}
+		switch fn.GetState() {
+		case functionspb.Function_ACTIVE:
+			return pass("ACTIVE", src)
+		case functionspb.Function_FAILED:
+			return fail("the function's deployment failed, it does not serve"+why, Answer{Status: 404, Also: []int{500, 503}}, src)
+		case functionspb.Function_DEPLOYING:
+			return warn("the function is being deployed; the earlier version may still answer"+why, src)
+		case functionspb.Function_DELETING:
+			return warn("the function is being deleted", src)
+		}
+		return assume("the document does not say whether the function is active", "the function is active", in.describeFunction()...)
+	},
+}

@@ -1,0 +1,207 @@
+package checks
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"cloud.google.com/go/iam/admin/apiv1/adminpb"
+
+	"diagnose/internal/evidence"
+	"diagnose/internal/iam"
+)
+
+var triggerGate = Gate{"trigger", "403, 400", []Check{triggerKind, triggerIdentity, triggerReceiver, triggerTokenMinting}}
+
+// eventOnly makes a check that asks about the delivery of events. Where a
+// request is judged that does not come from the event source, what it finds is
+// a warning.
+func eventOnly(c Check, run func(*Invocation) Finding) Check {
+	if c.Ref == "" {
+		c.Ref = "https://docs.cloud.google.com/eventarc/docs/roles-permissions"
+	}
+	c.Run = func(in *Invocation) Finding {
+		switch {
+		case !in.event && !in.eventTrigger():
+			return notApplicable("no event trigger")
+		case in.gen1:
+			return notApplicable("events reach a gen1 function without an invoker binding")
+		}
+		f := run(in)
+		if !in.delivery && !in.eventTrigger() && f.Outcome != Pass {
+			if f.Outcome == Fail {
+				f.Outcome = Warn
+			} else {
+				f.Outcome = NotApplicable
+			}
+			f.Fixes, f.Assumes = nil, nil
+			f.Message = "for its events: " + f.Message
+		}
+		return f
+	}
+	return c
+}
+
+// eventTrigger reports whether an Eventarc trigger is what calls: it was given
+// as the caller, or stands beside a plain service with no other request.
+func (in *Invocation) eventTrigger() bool {
+	return in.configured().Kind == "eventarc" || in.request.Client == "eventarc"
+}
+
+var triggerKind = Check{
+	ID:    "trigger-kind",
+	Title: "the function is called the way it is triggered",
+	Doc: `An event-driven v2 function is a Cloud Run service: a direct call passes the same access check, and its body must be a
+CloudEvent, else the functions framework answers 400. An event-driven gen1 function has no URL at all.`,
+	Ref:        "https://docs.cloud.google.com/functions/docs/calling",
+	Confidence: Inferred,
+	Run: func(in *Invocation) Finding {
+		switch {
+		case !in.function:
+			return notApplicable("no function was given")
+		case !in.event:
+			return pass("an HTTP function", in.Function.Source)
+		case in.delivery:
+			return pass("an event-driven function, judged as its event source calls it", in.Function.Source.At("/eventTrigger"))
+		case in.gen1:
+			return fail("an event-driven gen1 function has no URL; only the functions:call API and its event source reach it", notFound, in.Function.Source)
+		case in.request.Headers == nil:
+			return warn("an event-driven function: a direct call needs a CloudEvent (headers ce-id, ce-source, ce-type, ce-specversion)", in.Function.Source.At("/eventTrigger"))
+		case cloudEvent(in.request.Headers):
+			return pass("the request is a CloudEvent", in.Request.Source.At("/headers"))
+		}
+		f := fail("an event-driven function takes CloudEvents, and the request carries no ce-id, ce-source, ce-type and ce-specversion headers", Answer{Status: 400}, in.Function.Source.At("/eventTrigger"))
+		f.Fixes = []Fix{sendCloudEvent(in)}
+		return f
+	},
+}
+
+func cloudEvent(h http.Header) bool {
+	if strings.HasPrefix(h.Get("Content-Type"), "application/cloudevents") {
+		return true
+	}
+	return h.Get("Ce-Id") != "" && h.Get("Ce-Source") != "" && h.Get("Ce-Type") != "" && h.Get("Ce-Specversion") != ""
+}
+
+func sendCloudEvent(in *Invocation) Fix {
+	event := map[string]string{"Ce-Id": "1", "Ce-Source": "//diagnose", "Ce-Type": or(in.fn().GetEventTrigger().GetEventType(), "test"), "Ce-Specversion": "1.0"}
+	var argv []string
+	for _, k := range []string{"Ce-Id", "Ce-Source", "Ce-Type", "Ce-Specversion"} {
+		argv = append(argv, "-H", strings.ToLower(k)+": "+event[k])
+	}
+	argv = append(argv, "-H", "content-type: application/json", "-d", "{}", or(in.callURL(), in.audiences.Preferred(), "SERVICE_URL"))
+	return Fix{
+		ID: "send-cloudevent", Summary: "Send a CloudEvent", Commands: []Command{{Argv: append([]string{"curl"}, argv...), WithToken: true}},
+		apply: func(s evidence.Snapshot) evidence.Snapshot {
+			return changeRequest(s, func(r *evidence.Request) {
+				for k, v := range event {
+					r.Headers.Set(k, v)
+				}
+			})
+		},
+	}
+}
+
+var triggerIdentity = eventOnly(Check{
+	ID: "trigger-identity", Title: "the trigger's service account may invoke", Confidence: Source,
+	Doc: `Eventarc delivers with an ID token of the trigger's service account, by default the compute one, which needs
+run.routes.invoke on the service. Without it the function never runs, the request log shows 403 and messages pile up.`,
+}, func(in *Invocation) Finding {
+	member := in.triggerMember()
+	switch {
+	case in.isPublic():
+		return notApplicable("not needed: " + in.public.how)
+	case member == "":
+		return in.unnamedCaller()
+	}
+	return in.grantFinding(iam.IdentityOf(member), member, func() []Fix { return []Fix{in.grant(member)} })
+})
+
+// receiverRoles define what is known of the roles with the permission to
+// receive events; owner, editor and other Eventarc roles may carry it.
+var (
+	receiveEvent  = "eventarc.events.receiveEvent"
+	receiverRoles = []*adminpb.Role{{Name: "roles/eventarc.eventReceiver", IncludedPermissions: []string{receiveEvent}}}
+	maybeReceiver = []*adminpb.Role{
+		{Name: "roles/owner", IncludedPermissions: []string{receiveEvent}},
+		{Name: "roles/editor", IncludedPermissions: []string{receiveEvent}},
+		{Name: "roles/eventarc.admin", IncludedPermissions: []string{receiveEvent}},
+		{Name: "roles/eventarc.developer", IncludedPermissions: []string{receiveEvent}},
+	}
+)
+
+var triggerReceiver = eventOnly(Check{
+	ID: "trigger-receiver", Title: "the trigger's service account may receive events", Confidence: Documented,
+	Doc: `The trigger's service account also needs roles/eventarc.eventReceiver on the project, except for pure Pub/Sub triggers.`,
+}, func(in *Invocation) Finding {
+	member := in.triggerMember()
+	switch {
+	case in.pubsubTrigger():
+		return notApplicable("a Pub/Sub trigger needs no receiver role")
+	case member == "":
+		return assume("the trigger's service account is not known", "it holds roles/eventarc.eventReceiver on the project")
+	}
+	read, index, _ := in.read()
+	q := in.query(receiveEvent, iam.IdentityOf(member))
+	q.Roles = iam.NewRoles(receiverRoles)
+	for _, b := range q.Allow(read).Bindings {
+		if b.State == iam.Granted {
+			return pass(fmt.Sprintf("%s holds %s", member, b.Role), in.layers[index[b.Layer]].source.At(fmt.Sprintf("/bindings/%d", b.Binding)))
+		}
+	}
+	grant := in.grantOnProject("grant-event-receiver", "roles/eventarc.eventReceiver", member)
+	q.Roles = iam.NewRoles(append(slices.Clone(receiverRoles), append(maybeReceiver, in.customRoles()...)...))
+	maybe := q.Allow(read).State != iam.NotGranted
+	if !in.Ancestors.Known() || maybe {
+		return assume("whether "+member+" holds roles/eventarc.eventReceiver on the project is not known", member+" may receive events", in.readPolicy(layer{})...)
+	}
+	return withFixes(fail(member+" lacks roles/eventarc.eventReceiver on the project", Answer{Status: 403}, in.Ancestors.Source), []Fix{grant})
+})
+
+func (in *Invocation) customRoles() []*adminpb.Role {
+	roles, _ := in.Roles.Get()
+	return roles
+}
+
+// pubsubTrigger reports whether the events come straight from a Pub/Sub topic.
+func (in *Invocation) pubsubTrigger() bool {
+	if in.fn().GetEventTrigger().GetEventType() == "google.cloud.pubsub.topic.v1.messagePublished" || in.fn().GetEventTrigger().GetPubsubTopic() != "" {
+		return true
+	}
+	for _, f := range in.Trigger.Or(nil).GetEventFilters() {
+		if f.GetAttribute() == "type" && f.GetValue() == "google.cloud.pubsub.topic.v1.messagePublished" {
+			return true
+		}
+	}
+	return false
+}
+
+var triggerTokenMinting = eventOnly(Check{
+	ID: "trigger-token-minting", Title: "Pub/Sub's service agent may mint the token", Confidence: Documented,
+	Doc: `Pub/Sub's service agent service-PROJECT_NUMBER@gcp-sa-pubsub.iam.gserviceaccount.com mints the token of a delivery. It may
+by roles/pubsub.serviceAgent, or in projects that used Pub/Sub before 8 April 2021 by roles/iam.serviceAccountTokenCreator.
+Without either nothing arrives, and the service logs nothing.`,
+}, func(in *Invocation) Finding {
+	number := in.projectNumber()
+	if number == "" {
+		return assume("the project's number is not known, so Pub/Sub's service agent is not either", "Pub/Sub's service agent may mint tokens",
+			gcloud("projects", "describe", in.projectWord(), "--format=json"))
+	}
+	agent := "serviceAccount:service-" + number + "@gcp-sa-pubsub.iam.gserviceaccount.com"
+	a := in.allow("iam.serviceAccounts.getOpenIdToken", iam.IdentityOf(agent))
+	for _, b := range a.Bindings {
+		if b.State == iam.Granted {
+			return pass("Pub/Sub's service agent holds "+b.Role, in.cite(b))
+		}
+	}
+	if !in.Ancestors.Known() || a.State == iam.Unknown {
+		return assume("whether Pub/Sub's service agent may mint tokens is not known", agent+" may mint tokens of the trigger's service account", in.readPolicy(layer{})...)
+	}
+	f := fail("Pub/Sub's service agent "+strings.TrimPrefix(agent, "serviceAccount:")+" holds neither roles/pubsub.serviceAgent nor roles/iam.serviceAccountTokenCreator, so no delivery gets its token",
+		Answer{Status: 403}, in.Ancestors.Source)
+	f.Assumes = []Assumption{{Text: "the policy of the trigger's service account does not let the agent mint its tokens", Gather: []Command{
+		gcloud("iam", "service-accounts", "get-iam-policy", or(strings.TrimPrefix(in.triggerMember(), "serviceAccount:"), "SERVICE_ACCOUNT"), "--format=json")}}}
+	f.Fixes = []Fix{in.grantOnProject("grant-token-creator", "roles/iam.serviceAccountTokenCreator", agent)}
+	return f
+})
