@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"strings"
 
 	"diagnose/internal/credential"
 	"diagnose/internal/iam"
@@ -86,13 +87,9 @@ func (in *Invocation) gatherFor(b iam.BindingAccess) []Command {
 }
 
 func describeRole(role string) Command {
-	n := parseName(role)
-	switch {
-	case n.Project != "":
-		return gcloud("iam", "roles", "describe", n.ID, "--project="+n.Project, "--format=json")
-	case len(role) > len("organizations/") && role[:len("organizations/")] == "organizations/":
-		org, _ := splitOrganization(role)
-		return gcloud("iam", "roles", "describe", n.ID, "--organization="+org, "--format=json")
+	parts := strings.Split(role, "/")
+	if len(parts) == 4 && (parts[0] == "projects" || parts[0] == "organizations") {
+		return gcloud("iam", "roles", "describe", parts[3], "--"+strings.TrimSuffix(parts[0], "s")+"="+parts[1], "--format=json")
 	}
 	return gcloud("iam", "roles", "describe", role, "--format=json")
 }

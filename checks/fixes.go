@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
-
-	"google.golang.org/genproto/googleapis/type/expr"
 
 	"cloud.google.com/go/functions/apiv2/functionspb"
 	"cloud.google.com/go/iam/apiv1/iampb"
@@ -43,7 +42,7 @@ func (in *Invocation) grant(member string) Fix {
 		ID: "grant-invoker", Summary: fmt.Sprintf("Grant %s on %s to %s", role, in.resource(), member),
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
 			bind := func(p *iampb.Policy) {
-				p.Bindings = append(p.Bindings, &iampb.Binding{Role: role, Members: []string{member}, Condition: (*expr.Expr)(nil)})
+				p.Bindings = append(p.Bindings, &iampb.Binding{Role: role, Members: []string{member}})
 			}
 			if in.gen1 {
 				s.FunctionPolicy = changePolicy(or2(s.FunctionPolicy, s.Policy), bind)
@@ -238,7 +237,7 @@ func (in *Invocation) addCustomAudience(aud string) Fix {
 	return Fix{
 		ID: "add-custom-audience", Summary: fmt.Sprintf("Let the service accept the audience %s", aud),
 		Commands:  []Command{in.located("run", "services", "update", in.serviceWord(), "--add-custom-audiences="+aud)},
-		Terraform: fmt.Sprintf("custom_audiences = [%q]", aud),
+		Terraform: "custom_audiences = [" + hclString(aud) + "]",
 		Caution:   "this makes a new revision; every token minted for that audience by Google is then accepted",
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
 			return changeService(s, func(svc *runpb.Service) { svc.CustomAudiences = append(svc.CustomAudiences, aud) })
@@ -303,6 +302,65 @@ func (in *Invocation) exemptFromDeny(d iam.Denial) Fix {
 	}
 }
 
+// enableDefaultURL turns the run.app URL of the service on again.
+func (in *Invocation) enableDefaultURL() Fix {
+	return Fix{
+		ID: "enable-default-url", Summary: "Turn the default URL of the service on",
+		Commands:  []Command{in.located("run", "services", "update", in.serviceWord(), "--default-url")},
+		Terraform: "default_uri_disabled = false",
+		apply: func(s evidence.Snapshot) evidence.Snapshot {
+			return changeService(s, func(svc *runpb.Service) { svc.DefaultUriDisabled = false })
+		},
+	}
+}
+
+// makePublic proposes to open the service, only where the evidence says that
+// it is meant to be public: the deployment asked for it, or an organization
+// policy refused the binding of allUsers.
+func (in *Invocation) makePublic() []Fix {
+	if in.gen1 || !in.meantPublic() {
+		return nil
+	}
+	return []Fix{{
+		ID: "make-public", Summary: "Turn the invoker IAM check of " + in.resource() + " off",
+		Commands:  []Command{in.located("run", "services", "update", in.serviceWord(), "--no-invoker-iam-check")},
+		Terraform: "invoker_iam_disabled = true",
+		Caution:   "this opens the service to anyone on the internet that ingress admits",
+		apply: func(s evidence.Snapshot) evidence.Snapshot {
+			return changeService(s, func(svc *runpb.Service) { svc.InvokerIamDisabled = true })
+		},
+	}}
+}
+
+// meantPublic reports whether the evidence says that anyone shall be let in.
+func (in *Invocation) meantPublic() bool {
+	return in.mentions("do not belong to a permitted customer", "setting iam policy failed", "allow unauthenticated invocations failed") ||
+		in.request.Principal == "allUsers"
+}
+
+// grantOnProject binds a role to one member on the project.
+func (in *Invocation) grantOnProject(id, role, member string) Fix {
+	return Fix{
+		ID: id, Summary: fmt.Sprintf("Grant %s on the project to %s", role, member),
+		Commands: []Command{gcloud("projects", "add-iam-policy-binding", in.projectWord(), "--member="+member, "--role="+role, "--condition=None")},
+		Terraform: resourceBlock("google_project_iam_member", strings.ReplaceAll(id, "-", "_"),
+			"project", in.projectWord(), "role", role, "member", member),
+		apply: func(s evidence.Snapshot) evidence.Snapshot {
+			ancestors := slices.Clone(s.Ancestors.Or(nil))
+			i := slices.IndexFunc(ancestors, func(a evidence.Ancestor) bool { return a.Type == "project" })
+			if i < 0 {
+				ancestors = append(ancestors, evidence.Ancestor{ID: in.projectWord(), Type: "project"})
+				i = len(ancestors) - 1
+			}
+			ancestors[i].Policy = changePolicy(ancestors[i].Policy, func(p *iampb.Policy) {
+				p.Bindings = append(p.Bindings, &iampb.Binding{Role: role, Members: []string{member}})
+			})
+			s.Ancestors = evidence.Known(ancestors, s.Ancestors.Source)
+			return s
+		},
+	}
+}
+
 // denyPrincipal writes a member in the syntax of deny policies, "" where there
 // is none.
 func denyPrincipal(member string) string {
@@ -325,8 +383,13 @@ func resourceBlock(kind, label string, pairs ...string) string {
 		width = max(width, len(pairs[i]))
 	}
 	for i := 0; i < len(pairs); i += 2 {
-		fmt.Fprintf(&b, "  %-*s = %q\n", width, pairs[i], pairs[i+1])
+		fmt.Fprintf(&b, "  %-*s = %s\n", width, pairs[i], hclString(pairs[i+1]))
 	}
 	b.WriteString("}")
 	return b.String()
+}
+
+// hclString quotes a string for HCL, where ${ and %{ would start a template.
+func hclString(s string) string {
+	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(strconv.Quote(s))
 }

@@ -80,10 +80,9 @@ func resolve(s *evidence.Snapshot) *Invocation {
 	return in
 }
 
-func (in *Invocation) service() *runpb.Service      { return in.Service.Or(nil) }
-func (in *Invocation) fn() *functionspb.Function    { return in.Function.Or(evidence.Function{}).Function }
-func (in *Invocation) configured() caller.Caller    { return in.Caller.Or(caller.Caller{}) }
-func (in *Invocation) serviceSource() evidence.Source { return in.Service.Source }
+func (in *Invocation) service() *runpb.Service   { return in.Service.Or(nil) }
+func (in *Invocation) fn() *functionspb.Function { return in.Function.Or(evidence.Function{}).Function }
+func (in *Invocation) configured() caller.Caller { return in.Caller.Or(caller.Caller{}) }
 
 // upgraded lists the states from which on the gen1 URL of a function is served
 // by its Cloud Run service.

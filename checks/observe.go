@@ -3,8 +3,6 @@ package checks
 import (
 	"fmt"
 	"slices"
-
-	"diagnose/internal/evidence"
 )
 
 // observedStatus is the status of the response, or else of the first log
@@ -106,7 +104,9 @@ func (in *Invocation) explain(v *Verdict, o *Observation) []Explanation {
 func distinctExplanations(list []Explanation) []Explanation {
 	var out []Explanation
 	for _, e := range list {
-		if !slices.ContainsFunc(out, func(o Explanation) bool { return o.Check == e.Check && (o.Text == e.Text || e.Check != "answer-origin") }) {
+		if !slices.ContainsFunc(out, func(o Explanation) bool {
+			return o.Check == e.Check && (o.Text == e.Text || e.Check != "answer-origin")
+		}) {
 			out = append(out, e)
 		}
 	}
@@ -135,5 +135,3 @@ func (in *Invocation) auditLogs() Command {
 func (in *Invocation) balancerLogs() Command {
 	return in.logs(`resource.type="http_load_balancer" jsonPayload.statusDetails:*`)
 }
-
-var _ = evidence.ErrNotGathered

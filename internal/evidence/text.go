@@ -1,0 +1,189 @@
+package evidence
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"sigs.k8s.io/yaml"
+)
+
+// decodeText returns a document as UTF-8 without byte order mark. PowerShell
+// writes UTF-16 when the output of a command is redirected.
+func decodeText(data []byte) ([]byte, error) {
+	switch {
+	case bytes.HasPrefix(data, []byte{0xEF, 0xBB, 0xBF}):
+		data = data[3:]
+	case bytes.HasPrefix(data, []byte{0xFF, 0xFE}):
+		data = fromUTF16(data[2:], 0)
+	case bytes.HasPrefix(data, []byte{0xFE, 0xFF}):
+		data = fromUTF16(data[2:], 1)
+	}
+	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
+		return nil, errors.New("is no text: expected UTF-8")
+	}
+	return data, nil
+}
+
+func fromUTF16(b []byte, high int) []byte {
+	units := make([]uint16, 0, len(b)/2)
+	for i := 0; i+1 < len(b); i += 2 {
+		units = append(units, uint16(b[i+high])<<8|uint16(b[i+1-high]))
+	}
+	return []byte(string(utf16.Decode(units)))
+}
+
+// toJSON returns a JSON document as it is and a YAML document as JSON. Its
+// errors give the place and quote no value.
+func toJSON(data []byte) ([]byte, error) {
+	trimmed := bytes.TrimSpace(data)
+	if bytes.HasPrefix(trimmed, []byte("ERROR:")) {
+		return nil, errors.New("holds an error message of gcloud instead of a document")
+	}
+	if len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') {
+		var v json.RawMessage
+		if err := json.Unmarshal(data, &v); err != nil {
+			return nil, jsonError(data, err)
+		}
+		return data, nil
+	}
+	out, err := yaml.YAMLToJSON(data)
+	if err != nil {
+		return nil, fmt.Errorf("is neither JSON nor YAML: %s", yamlPlace(err))
+	}
+	if o := bytes.TrimSpace(out); len(o) == 0 || (o[0] != '{' && o[0] != '[') {
+		return nil, errors.New("is neither a JSON nor a YAML document")
+	}
+	return out, nil
+}
+
+var yamlLine = regexp.MustCompile(`line \d+`)
+
+// yamlPlace keeps of a YAML error its place and not the text around it.
+func yamlPlace(err error) string {
+	if strings.Contains(err.Error(), "excessive aliasing") {
+		return "it refers to itself too often"
+	}
+	if place := yamlLine.FindString(err.Error()); place != "" {
+		return "broken in " + place
+	}
+	return "broken"
+}
+
+func jsonError(data []byte, err error) error {
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		at := min(int(syntax.Offset), len(data))
+		line := 1 + bytes.Count(data[:at], []byte("\n"))
+		column := at - (bytes.LastIndexByte(data[:at], '\n') + 1)
+		if strings.Contains(syntax.Error(), "unexpected end") {
+			return fmt.Errorf("is cut off: the JSON ends in line %d", line)
+		}
+		return fmt.Errorf("is broken JSON in line %d, column %d", line, column)
+	}
+	return errors.New("is broken JSON")
+}
+
+// elements returns the objects of a list, or the one object of a document
+// that is none.
+func elements(doc []byte, wrappers ...string) ([]json.RawMessage, error) {
+	var list []json.RawMessage
+	if err := json.Unmarshal(doc, &list); err == nil {
+		return list, nil
+	}
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal(doc, &m); err != nil {
+		return nil, errors.New("is no JSON object or list")
+	}
+	for _, w := range wrappers {
+		if inner, ok := m[w]; ok {
+			if err := json.Unmarshal(inner, &list); err != nil {
+				return nil, fmt.Errorf("%s is no list", w)
+			}
+			return list, nil
+		}
+	}
+	return []json.RawMessage{doc}, nil
+}
+
+// single returns the one object of a document: itself, or the only element of
+// the list that a gcloud list command prints.
+func single(doc []byte) ([]byte, error) {
+	list, err := elements(doc)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) != 1 {
+		return nil, fmt.Errorf("holds a list of %d; expected one: use describe instead of list", len(list))
+	}
+	return list[0], nil
+}
+
+func object(doc []byte) (map[string]json.RawMessage, error) {
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal(doc, &m); err != nil || m == nil {
+		return nil, errors.New("is no JSON object")
+	}
+	return m, nil
+}
+
+// decode reads a message as protojson, without the named fields and what the
+// message does not know.
+func decode(doc []byte, into proto.Message, without ...string) error {
+	m, err := object(doc)
+	if err != nil {
+		return err
+	}
+	for _, k := range without {
+		delete(m, k)
+	}
+	kept, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(kept, into); err != nil {
+		return fmt.Errorf("does not fit %s%s", into.ProtoReflect().Descriptor().FullName(), fieldOf(err))
+	}
+	return nil
+}
+
+var protoField = regexp.MustCompile(`field ([A-Za-z_.]+)`)
+
+// fieldOf names the field of a protojson error, and not the value.
+func fieldOf(err error) string {
+	if m := protoField.FindStringSubmatch(err.Error()); m != nil {
+		return ": field " + m[1]
+	}
+	return ""
+}
+
+// An apiError is the error body that a Google API answers with.
+type apiError struct {
+	Error struct {
+		Code    int
+		Status  string
+		Message string
+	}
+}
+
+// refusal returns the reason why a document could not be read, where an error
+// of gcloud or of an API was saved in its place: that is no empty document.
+func refusal(data []byte) error {
+	trimmed := bytes.TrimSpace(data)
+	if bytes.HasPrefix(trimmed, []byte("ERROR:")) {
+		line, _, _ := strings.Cut(string(trimmed), "\n")
+		return errors.New(strings.TrimSpace(strings.TrimPrefix(line, "ERROR:")))
+	}
+	var e apiError
+	if json.Unmarshal(trimmed, &e) == nil && e.Error.Code != 0 {
+		return fmt.Errorf("%d %s: %s", e.Error.Code, e.Error.Status, e.Error.Message)
+	}
+	return nil
+}
