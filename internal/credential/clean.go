@@ -1,0 +1,123 @@
+package credential
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+	"unicode"
+)
+
+// A repair undoes one kind of damage that copying does to a credential. It
+// returns its argument where there is none.
+type repair struct {
+	found string // what was found, in words
+	undo  func(string) string
+}
+
+var (
+	headerName = regexp.MustCompile(`(?i)^((x-serverless-|proxy-)?authorization)\s*[:=]\s*`)
+	bearerWord = regexp.MustCompile(`(?i)^bearer(\s+|\s*[:=]\s*|$)`)
+)
+
+const bearerFound = `"Bearer" stands before the token`
+
+var repairs = []repair{
+	{"a byte order mark stands before the token", func(s string) string { return strings.TrimPrefix(s, "\ufeff") }},
+	{`"Authorization:" stands before the token`, func(s string) string { return headerName.ReplaceAllString(s, "") }},
+	{bearerFound, func(s string) string { return bearerWord.ReplaceAllString(s, "") }},
+	{"quotation marks stand around the token", func(s string) string { return strings.Trim(s, "\"'`“”‘’") }},
+	{"a comma or semicolon follows the token", func(s string) string { return strings.TrimRight(s, ",;") }},
+	{"the token is URL-encoded", unescape},
+}
+
+func unescape(s string) string {
+	if !strings.Contains(s, "%2E") && !strings.Contains(s, "%2e") {
+		return s
+	}
+	if t, err := url.PathUnescape(s); err == nil {
+		return t
+	}
+	return s
+}
+
+// clean undoes what copying does to a credential, and says what it undid. What
+// a file needs anyway, such as its last line break, is no damage.
+func clean(raw string) (value string, found []string, several bool) {
+	s, bearers := strings.TrimSpace(raw), 0
+	for again := true; again; {
+		again = false
+		for _, r := range repairs {
+			t := strings.TrimSpace(r.undo(s))
+			if len(t) >= len(s) { // each repair shortens, so this ends
+				continue
+			}
+			if r.found == bearerFound {
+				bearers++
+			}
+			s, again = t, true
+			found = note(found, r.found)
+		}
+	}
+	if bearers > 1 {
+		found = replace(found, bearerFound, `"Bearer" stands twice before the token`)
+	}
+	fields := strings.FieldsFunc(s, separates)
+	if countTokens(fields) > 1 {
+		return s, found, true
+	}
+	if t := strings.Join(fields, ""); t != s {
+		found, s = note(found, inside(s)), t
+	}
+	return s, found, false
+}
+
+func note(list []string, what string) []string {
+	for _, have := range list {
+		if have == what {
+			return list
+		}
+	}
+	return append(list, what)
+}
+
+func replace(list []string, old, with string) []string {
+	for i := range list {
+		if list[i] == old {
+			list[i] = with
+		}
+	}
+	return list
+}
+
+// separates reports whether a character cannot be part of a token: white
+// space, a comma, or one of those that cannot be seen.
+func separates(r rune) bool {
+	return r == ',' || r == ';' || unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
+}
+
+func inside(s string) string {
+	switch {
+	case strings.ContainsAny(s, "\r\n"):
+		return "a line break stands inside the token"
+	case strings.IndexFunc(s, unicode.IsSpace) >= 0:
+		return "white space stands inside the token"
+	case strings.ContainsAny(s, ",;"):
+		return "a comma or semicolon stands inside the token"
+	}
+	return "characters that cannot be seen stand inside the token"
+}
+
+// countTokens counts the fields that are a whole token, and a scheme in the
+// middle, which starts another one.
+func countTokens(fields []string) int {
+	n, schemes := 0, 0
+	for i, f := range fields {
+		switch {
+		case jwtStart.MatchString(f) && strings.Count(f, ".") == 2, strings.HasPrefix(f, "ya29."):
+			n++
+		case i > 0 && i < len(fields)-1 && strings.EqualFold(f, "bearer"):
+			schemes++
+		}
+	}
+	return max(n, schemes+1)
+}

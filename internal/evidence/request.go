@@ -1,0 +1,152 @@
+package evidence
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Origins lists the sources of contract section 2.
+var Origins = []Origin{Internet, VPC, LoadBalancer, InternalLoadBalancer, GoogleService, Perimeter}
+
+// Clients lists the clients of contract section 2.
+var Clients = []string{"gcloud", "metadata-server", "service-account-key", "impersonation", "cloud-scheduler", "cloud-tasks",
+	"pubsub-push", "eventarc", "workflows", "api-gateway", "iap", "github-actions", "gke", "browser", "firebase-sdk"}
+
+var requestKeys = []string{"url", "method", "headers", "source", "principal", "client", "time"}
+
+func readRequest(s *Snapshot, src Source, data []byte) error {
+	doc, err := toJSON(data)
+	if err != nil {
+		return err
+	}
+	m, err := object(doc)
+	if err != nil {
+		return err
+	}
+	for k := range m {
+		if !slices.Contains(requestKeys, k) {
+			if _, flag := Kind(doc); flag != "" && flag != "request" && flag != "project-file" {
+				return wrongKind(doc, nil, "request")
+			}
+			return fmt.Errorf("has the unknown key %q; the keys of a request are %s", clip(k), strings.Join(requestKeys, ", "))
+		}
+	}
+	var in struct {
+		URL, Method, Source, Principal, Client, Time string
+		Headers                                      map[string]any
+	}
+	if err := json.Unmarshal(doc, &in); err != nil {
+		var t *json.UnmarshalTypeError
+		if errors.As(err, &t) {
+			return fmt.Errorf("%s must be a %s", t.Field, map[bool]string{true: "object", false: "string"}[t.Field == "headers"])
+		}
+		return errors.New("does not fit a request")
+	}
+	r := Request{Method: strings.ToUpper(in.Method)}
+	if in.Headers != nil {
+		if r.Headers, err = headers(in.Headers); err != nil {
+			return err
+		}
+	}
+	for _, set := range []error{r.SetURL(in.URL), r.SetOrigin(in.Source), r.SetClient(in.Client), r.SetTime(in.Time), r.SetPrincipal(in.Principal)} {
+		if set != nil {
+			return set
+		}
+	}
+	s.Request = Known(r, src)
+	if !r.Time.IsZero() {
+		s.Now = r.Time
+	}
+	return nil
+}
+
+func clip(s string) string {
+	if len(s) > 24 {
+		return s[:24] + "…"
+	}
+	return s
+}
+
+func headers(in map[string]any) (http.Header, error) {
+	h := http.Header{}
+	for k, v := range in {
+		switch v := v.(type) {
+		case string:
+			h.Add(k, v)
+		case []any:
+			for _, x := range v {
+				text, ok := x.(string)
+				if !ok {
+					return nil, fmt.Errorf("header %q must be a string or a list of strings", clip(k))
+				}
+				h.Add(k, text)
+			}
+		default:
+			return nil, fmt.Errorf("header %q must be a string or a list of strings", clip(k))
+		}
+	}
+	return h, nil
+}
+
+// SetURL sets the URL; "" leaves it unsaid.
+func (r *Request) SetURL(text string) error {
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return errors.New("url must be absolute, as https://HOST/PATH")
+	}
+	r.URL = u
+	return nil
+}
+
+// SetOrigin sets where the request comes from; "" leaves it unsaid.
+func (r *Request) SetOrigin(text string) error {
+	if text != "" && !slices.Contains(Origins, Origin(text)) {
+		names := make([]string, len(Origins))
+		for i, o := range Origins {
+			names[i] = string(o)
+		}
+		return fmt.Errorf("source %q must be one of %s", clip(text), strings.Join(names, ", "))
+	}
+	r.Origin = Origin(text)
+	return nil
+}
+
+// SetClient sets what made the request; "" leaves it unsaid.
+func (r *Request) SetClient(text string) error {
+	if text != "" && !slices.Contains(Clients, text) {
+		return fmt.Errorf("client %q must be one of %s", clip(text), strings.Join(Clients, ", "))
+	}
+	r.Client = text
+	return nil
+}
+
+// SetTime sets the moment of the request; "" leaves it unsaid.
+func (r *Request) SetTime(text string) error {
+	if text == "" {
+		return nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return errors.New("time must be RFC 3339, as 2026-11-23T12:00:00Z")
+	}
+	r.Time = t
+	return nil
+}
+
+// SetPrincipal sets the member asked about; "" leaves it unsaid.
+func (r *Request) SetPrincipal(text string) error {
+	if text != "" && text != "allUsers" && !strings.Contains(text, ":") {
+		return fmt.Errorf("principal %q must be a member, as user:E-MAIL or serviceAccount:E-MAIL", clip(text))
+	}
+	r.Principal = text
+	return nil
+}
