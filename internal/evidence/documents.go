@@ -80,7 +80,7 @@ func readAncestors(s *Snapshot, src Source, data []byte) error {
 			Policy json.RawMessage `json:"policy"`
 		}
 		if err := json.Unmarshal(raw, &a); err != nil || !slices.Contains([]string{"project", "folder", "organization"}, a.Type) {
-			return wrongKind(doc, fmt.Errorf(`element %d is no {"id","type":"project|folder|organization","policy"}; expected %s`, i, expected("ancestor-policies")), "ancestor-policies")
+			return wrongKind(doc, fmt.Errorf(`element %d is no {"id","type":"project|folder|organization","policy"}; expected %s`, i, what["ancestor-policies"]), "ancestor-policies")
 		}
 		anc := Ancestor{ID: strings.Trim(string(a.ID), `"`), Type: a.Type, Policy: Unknown[*iampb.Policy](errors.New("the policy is not in the list"), src.At(fmt.Sprintf("/%d", i)))}
 		if at := src.At(fmt.Sprintf("/%d/policy", i)); len(a.Policy) > 0 && string(a.Policy) != "null" {
@@ -238,7 +238,7 @@ func readTags(s *Snapshot, src Source, data []byte) error {
 	for i, raw := range list {
 		var t struct{ NamespacedTagKey, NamespacedTagValue, TagKey, TagValue string }
 		if err := json.Unmarshal(raw, &t); err != nil || t.NamespacedTagKey+t.TagKey == "" && string(raw) != "{}" {
-			return wrongKind(doc, fmt.Errorf("element %d has neither namespacedTagKey nor tagKey; expected %s", i, expected("tags")), "tags")
+			return wrongKind(doc, fmt.Errorf("element %d has neither namespacedTagKey nor tagKey; expected %s", i, what["tags"]), "tags")
 		}
 		if t.NamespacedTagKey+t.TagKey != "" {
 			out = append(out, Tag{t.NamespacedTagKey, t.NamespacedTagValue, t.TagKey, t.TagValue})

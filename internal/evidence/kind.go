@@ -107,16 +107,11 @@ func Kind(doc []byte) (name, flag string) {
 func wrongKind(doc []byte, err error, flag string) error {
 	if name, right := Kind(doc); name != "" && right != flag {
 		if right == "" {
-			return fmt.Errorf("holds %s; expected %s", name, expected(flag))
+			return fmt.Errorf("holds %s; expected %s", name, what[flag])
 		}
-		return fmt.Errorf("holds %s; expected %s: pass it with --%s", name, expected(flag), right)
+		return fmt.Errorf("holds %s; expected %s: pass it with --%s", name, what[flag], right)
 	}
 	return err
-}
-
-func expected(flag string) string {
-	m, _ := find(flag)
-	return m.What
 }
 
 // require refuses a document that is recognized as another kind, or as none.
@@ -126,7 +121,7 @@ func require(doc []byte, flag string) error {
 		return nil
 	}
 	if name == "" {
-		return fmt.Errorf("is not recognized; expected %s", expected(flag))
+		return fmt.Errorf("is not recognized; expected %s", what[flag])
 	}
 	return wrongKind(doc, nil, flag)
 }
