@@ -38,7 +38,9 @@ func decodeObject(b []byte) (map[string]any, error) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
 	var m map[string]any
-	if err := d.Decode(&m); err != nil {
+	if err := d.Decode(&m); err == io.EOF {
+		return nil, errors.New("is empty")
+	} else if err != nil {
 		var syntax *json.SyntaxError
 		if errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &syntax) && syntax.Offset >= int64(len(b)) {
 			return nil, errors.New("is JSON that ends in the middle: it was cut off")

@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -54,7 +55,7 @@ func looksLikeJWT(s string) bool {
 	}
 	first, _, dotted := strings.Cut(s, ".")
 	b, _, err := segment(first)
-	return dotted && err == nil && len(b) > 0 && b[0] == '{'
+	return dotted && err == nil && bytes.HasPrefix(bytes.TrimSpace(b), []byte("{"))
 }
 
 func (c *Credential) malformed(format string, args ...any) {

@@ -13,13 +13,15 @@ var errShape = errors.New(`expected a JSON object: {"header":{…},"claims":{…
 // signature is unknown. Claims without an issuer are taken as part of a Google
 // ID token whose issuer was left out. Errors quote nothing of the document.
 func FromClaims(doc []byte) (Credential, error) {
-	text := strings.TrimSpace(string(doc))
-	if k := Decode(strings.Trim(text, `"`)).Kind; k != Opaque && k != None {
-		return Credential{}, errors.New("this is a credential as it is sent, not a decoded one: give it as token.jwt")
-	}
-	m, err := decodeObject([]byte(strings.TrimPrefix(text, "\ufeff")))
+	text := strings.TrimPrefix(strings.TrimSpace(string(doc)), "\ufeff")
+	m, err := decodeObject([]byte(text))
 	if err != nil {
-		return Credential{}, errShape
+		if k := Decode(text).Kind; k != Opaque && k != None && !strings.HasPrefix(text, "{") {
+			err = errors.New("this is a credential as it is sent, not a decoded one: give it as token.jwt")
+		} else {
+			err = errShape
+		}
+		return Credential{}, err
 	}
 	c := Credential{Clean: true}
 	claims, err := c.unwrap(m)
