@@ -35,6 +35,7 @@ sentence, and a refused request never reaches the container.`,
 			f.Answer.Status = 0
 		}
 		f.Observed = true
+		f.Assumes = []Assumption{{Text: "what was observed is the answer to this request, and " + a.who + " wrote it"}}
 		if a.fix.ID != "" {
 			f.Fixes = []Fix{a.fix}
 		}

@@ -194,11 +194,24 @@ type Target struct {
 // An Observation is the answer that was seen, against the one expected.
 type Observation struct {
 	Status       int
-	Agrees       bool
+	Agrees       Agreement
 	Author       string // who wrote it: "front end", "IAP", "Cloud Armor", "API gateway", "container" …
 	AuthorBasis  string // what tells
 	Explanations []Explanation
 }
+
+// An Agreement says whether an observed answer is the expected one. The zero
+// Agreement is unknown, as where nothing is expected.
+type Agreement int
+
+// The agreements.
+const (
+	NotCompared Agreement = iota
+	Disagrees
+	Agrees
+)
+
+func (a Agreement) String() string { return [...]string{"unknown", "disagrees", "agrees"}[a] }
 
 // An Explanation is one way in which the observed answer could have come
 // about.

@@ -35,6 +35,9 @@ carries one.`,
 		}
 		f := fail(in.absence(), Answer{Status: 403, Log: notAuthenticated}, in.sent.source)
 		f.Fixes = append(in.mint(), in.makePublic()...)
+		if in.request.Method == "OPTIONS" {
+			f.Fixes = []Fix{answerPreflight}
+		}
 		if !in.public.own && !in.refusedByFrontEnd(401, 403) {
 			f.Outcome, f.Fixes = Unknown, nil
 			f.Message = "the request carries no credential, and whether the service is public is not known: " + in.ownPolicyName() + " was not read"
@@ -102,13 +105,11 @@ it received sends a token whose signature Cloud Run has removed.`,
 		case sel.Malformed != "":
 			f := withFixes(fail(fmt.Sprintf("%s %s; it must be \"Bearer TOKEN\"", sel.Header, sel.Malformed), Answer{Status: 401, Also: []int{403}, Log: notAuthorized}, src), in.mint())
 			return in.refuse(f)
-		case sel.Other != nil && sel.Header == "X-Serverless-Authorization":
-			f := warn("X-Serverless-Authorization counts, and Authorization is left for the application", src)
-			if in.overriding() {
-				f.Message = "a forwarded X-Serverless-Authorization overrides the token in Authorization"
-				f.Fixes = []Fix{in.dropForwarded()}
-			}
-			return f
+		case sel.Other != nil && in.overriding():
+			f := fail("a forwarded X-Serverless-Authorization overrides the token in Authorization", rejected, src)
+			return in.refuse(withFixes(f, []Fix{in.dropForwarded()}))
+		case sel.Other != nil:
+			return warn(sel.Header+" counts, and Authorization is left for the application", src)
 		}
 		return pass(sel.Header+" holds the credential", src)
 	},

@@ -138,13 +138,35 @@ func (in *Invocation) mint() []Fix {
 		Commands: in.mintCommands(audience),
 		Caution:  in.mintCaution(),
 	}
-	member := in.principal
-	if member != "" {
-		f.apply = func(s evidence.Snapshot) evidence.Snapshot { return withToken(s, member, audience) }
-	} else {
-		f.apply = func(s evidence.Snapshot) evidence.Snapshot { return withToken(s, "", audience) }
+	member := or(in.principal, in.grantee("user:", "serviceAccount:"))
+	if in.principal == "" && member != "" {
+		f.Summary += ", as a principal that may invoke, such as " + member
 	}
+	f.apply = func(s evidence.Snapshot) evidence.Snapshot { return withToken(s, member, audience) }
 	return []Fix{f}
+}
+
+// grantee returns a member, with one of the prefixes, that the policies read
+// grant invocation to, or "".
+func (in *Invocation) grantee(prefixes ...string) string {
+	read, _, _ := in.read()
+	roles, _ := in.Roles.Get()
+	for _, g := range iam.Grants(in.permission, read, iam.NewRoles(roles), in.context()) {
+		for _, p := range prefixes {
+			if g.State == iam.Granted && strings.HasPrefix(g.Member.String(), p) {
+				return g.Member.String()
+			}
+		}
+	}
+	return ""
+}
+
+// answerPreflight is what there is to do about a preflight, which carries no
+// credential by design of the browser:
+// https://docs.cloud.google.com/functions/docs/writing/write-http-functions#limitations.
+var answerPreflight = Fix{
+	ID: "answer-preflight", Summary: "Serve page and service from one origin, or let a load balancer or API gateway in front answer OPTIONS",
+	Caution: "what stands in front of the service is in no document of a case; a public service that checks its callers itself is the other way",
 }
 
 func (in *Invocation) mintCaution() string {
@@ -163,9 +185,10 @@ func (in *Invocation) mintCaution() string {
 
 // mintCommands are the commands that mint a token for an audience, by client.
 func (in *Invocation) mintCommands(audience string) []Command {
+	member := or(in.principal, in.grantee("user:", "serviceAccount:"))
 	aud, target := or(audience, "SERVICE_URL"), or(in.callURL(), audience, "SERVICE_URL")
 	call := Command{Argv: []string{"curl", target}, WithToken: true}
-	sa, isSA := strings.CutPrefix(in.principal, "serviceAccount:")
+	sa, isSA := strings.CutPrefix(member, "serviceAccount:")
 	token := func(argv ...string) []Command { return []Command{{Into: "TOKEN", Argv: argv}, call} }
 	switch in.client {
 	case "metadata-server", "gke":
@@ -181,7 +204,7 @@ func (in *Invocation) mintCommands(audience string) []Command {
 	switch {
 	case isSA:
 		return token("gcloud", "auth", "print-identity-token", "--impersonate-service-account="+sa, "--audiences="+aud, "--include-email")
-	case strings.HasPrefix(in.principal, "user:") || in.client == "gcloud":
+	case strings.HasPrefix(member, "user:") || in.client == "gcloud":
 		return token("gcloud", "auth", "print-identity-token")
 	}
 	return token("gcloud", "auth", "print-identity-token", "--impersonate-service-account=SERVICE_ACCOUNT", "--audiences="+aud, "--include-email")
@@ -201,7 +224,8 @@ func (in *Invocation) callURL() string {
 // correct token.
 func (in *Invocation) configure(audience string) []Fix {
 	c := in.configured()
-	sa, short := or(c.ServiceAccount, "SERVICE_ACCOUNT"), or(parseName(c.Name).ID, "NAME")
+	account := or(c.ServiceAccount, strings.TrimPrefix(in.grantee("serviceAccount:"), "serviceAccount:"))
+	sa, short := or(account, "SERVICE_ACCOUNT"), or(parseName(c.Name).ID, "NAME")
 	f := Fix{ID: "configure-caller", Summary: fmt.Sprintf("Let %s send an ID token of %s with the audience %s", or(c.Kind, "the caller"), sa, audience)}
 	switch c.Kind {
 	case "cloud-scheduler":
@@ -219,15 +243,14 @@ func (in *Invocation) configure(audience string) []Fix {
 	case "api-gateway":
 		f.Caution = fmt.Sprintf("in x-google-backend: jwt_audience: %s", audience)
 	}
-	if c.ServiceAccount != "" {
-		f.apply = func(s evidence.Snapshot) evidence.Snapshot {
-			fixed := s.Caller.Or(caller.Caller{})
-			fixed.Token, fixed.Audience, fixed.AudienceGiven = caller.IDToken, audience, true
-			s.Caller = evidence.Known(fixed, s.Caller.Source)
-			return s
-		}
-	} else {
+	if account == "" {
 		f.Caution = strings.TrimPrefix(f.Caution+"; name the service account that it shall call with", "; ")
+	}
+	f.apply = func(s evidence.Snapshot) evidence.Snapshot {
+		fixed := s.Caller.Or(caller.Caller{})
+		fixed.Token, fixed.Audience, fixed.AudienceGiven, fixed.ServiceAccount = caller.IDToken, audience, true, account
+		s.Caller = evidence.Known(fixed, s.Caller.Source)
+		return s
 	}
 	return []Fix{f}
 }

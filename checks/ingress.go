@@ -130,7 +130,9 @@ func ingressWord(i runpb.IngressTraffic) string {
 
 func (in *Invocation) ingressFixes(setting runpb.IngressTraffic) []Fix {
 	var out []Fix
-	if setting != runpb.IngressTraffic_INGRESS_TRAFFIC_NONE && in.origin != evidence.GoogleService {
+	if in.foreign(in.configured().Project) {
+		out = append(out, callFrom(evidence.GoogleService, "Create the caller in the project of the service"))
+	} else if setting != runpb.IngressTraffic_INGRESS_TRAFFIC_NONE && in.origin != evidence.GoogleService {
 		out = append(out, callFrom(evidence.VPC, "Call from inside: a VPC network of the project, or with egress through it"))
 	}
 	if in.origin == evidence.LoadBalancer {
@@ -158,6 +160,7 @@ document of the service shows it; the policy audit log does.`,
 			}
 			f := fail("the audit log shows that a VPC-SC perimeter refused the request as run.googleapis.com/HttpIngress", status, in.Logs.Source.At(fmt.Sprintf("/%d", i)))
 			f.Observed = true
+			f.Assumes = []Assumption{{Text: "the audit log entry is of this request"}}
 			f.Fixes = []Fix{{ID: "perimeter-ingress-rule", Summary: "Add an ingress rule for the caller to the perimeter, or call from inside it",
 				Commands: []Command{gcloud("access-context-manager", "perimeters", "update", "PERIMETER", "--set-ingress-policies=POLICY_FILE")},
 				Caution:  "perimeters are in no document of a case, so the effect cannot be shown"}}

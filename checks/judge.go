@@ -176,7 +176,7 @@ func effect(before Finding, after Verdict) Effect {
 		return Leads
 	}
 	for _, f := range after.Findings {
-		if f.Check == before.Check && (f.Outcome == Fail || f.Outcome == Unknown) {
+		if f.Check == before.Check && (f.Outcome == Fail || f.Outcome == Unknown && before.Outcome != Fail) {
 			return Unverified
 		}
 	}

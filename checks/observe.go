@@ -33,84 +33,107 @@ func (in *Invocation) observe(v *Verdict) *Observation {
 	}
 	a := in.author()
 	o := &Observation{Status: in.observedStatus(), Author: a.who, AuthorBasis: a.basis}
-	o.Agrees = in.agrees(v, o)
-	if v.Decision == Undetermined || !o.Agrees {
+	o.Agrees = in.agreement(v, o)
+	if o.Agrees != Agrees {
 		o.Explanations = in.explain(v, o)
 	}
 	return o
 }
 
-// agrees reports whether the observed answer is the one to expect.
-func (in *Invocation) agrees(v *Verdict, o *Observation) bool {
+// agreement compares the observed answer with the expected one.
+func (in *Invocation) agreement(v *Verdict, o *Observation) Agreement {
+	const container = "the container"
+	same := false
 	switch {
-	case v.Expected == nil || o.Status == 0:
-		return v.Expected != nil && o.Status == 0 && o.Author == ""
+	case v.Expected == nil || o.Status == 0 && o.Author == "":
+		return NotCompared
 	case v.Expected.Status == 0:
-		return o.Author == "the container" || (o.Author == "" && o.Status < 400)
+		same = o.Author == container || o.Author == "" && o.Status < 400
+	case o.Status == 0:
+		same = o.Author == frontEnd
+	default:
+		same = (o.Status == v.Expected.Status || slices.Contains(v.Expected.Also, o.Status)) && o.Author != container
 	}
-	return (o.Status == v.Expected.Status || slices.Contains(v.Expected.Also, o.Status)) && o.Author != "the container"
+	if same {
+		return Agrees
+	}
+	return Disagrees
 }
 
 // explain lists what could have brought about an answer that the evidence does
 // not account for, the most likely first.
 func (in *Invocation) explain(v *Verdict, o *Observation) []Explanation {
 	var out []Explanation
-	add := func(check, text string, gather ...Command) { out = append(out, Explanation{text, check, gather}) }
-	policy, token := in.readPolicy(in.layers[0]), []Command{{Argv: []string{"diagnose", "token", "TOKEN_FILE"}}}
 	if o.Author != "" && o.Author != frontEnd {
-		add("answer-origin", fmt.Sprintf("%s wrote this answer: %s", o.Author, o.AuthorBasis))
-	}
-	if v.Decision == Undetermined {
-		for _, f := range v.Findings {
-			if f.Outcome == Unknown && len(f.Assumes) == 0 && f.Check != "answer-origin" {
-				add(f.Check, f.Message, f.Gather...)
-			}
-		}
+		out = append(out, Explanation{Text: fmt.Sprintf("%s wrote this answer: %s", o.Author, o.AuthorBasis), Check: "answer-origin"})
 	}
 	if v.Decision == Allowed && o.Status >= 400 {
-		add("access-granted", "the evidence is newer than the answer, or the grant had not propagated yet: a policy takes about two minutes, sometimes more than seven, a group longer", policy...)
+		out = append(out, Explanation{Check: "access-granted", Gather: in.readPolicy(in.layers[0]),
+			Text: "the grant had not propagated, or the evidence is newer than the answer: a policy takes about two minutes, sometimes more than seven, a group longer"})
 	}
-	if o.Author != frontEnd && o.Status >= 400 {
-		add("answer-origin", "the container, or a proxy before it, gave its own answer", in.requestLogs())
-	}
-	switch o.Status {
-	case 401:
-		add("token-audience", "the token's audience is not the service's, or it has expired", token...)
-		add("credential-kind", "an access token or a token of another issuer was sent", token...)
-		add("credential-header", "a forwarded X-Serverless-Authorization overrides Authorization")
-	case 403:
-		add("credential-present", "no credential was sent: the log does not tell this from a missing role")
-		add("access-granted", "the caller is known and lacks the permission", policy...)
-		add("access-not-denied", "a deny policy applies", gcloud("iam", "policies", "list", "--attachment-point=cloudresourcemanager.googleapis.com/projects/"+in.projectWord(), "--kind=denypolicies"))
-		add("ingress-perimeter", "a VPC-SC perimeter refused it; the policy audit log would show run.googleapis.com/HttpIngress", in.auditLogs())
-		add("answer-origin", "Cloud Armor refused it; the load balancer's log would show denied_by_security_policy", in.balancerLogs())
-	case 404:
-		add("ingress-source", "ingress does not admit the source; nothing is logged then", in.describe()...)
-		add("route-host", "the host, region or function name is another one", in.describe()...)
-		add("route-default-url", "the default URL is off", in.describeService()...)
-		add("route-path", "the exact path /healthz is the front end's own")
-		add("ingress-perimeter", "a VPC-SC perimeter refused it", in.auditLogs())
-		add("answer-origin", "the container has no such route; its request log would show it", in.requestLogs())
-	case 429, 500, 503:
-		add("service-ready", "no instance could serve; the request log says why", in.requestLogs())
-	case 502, 504:
-		add("answer-origin", "the load balancer or the container timed out", in.balancerLogs())
-	case 302:
-		add("iap-passed", "IAP sends the caller to sign in; plain Cloud Run never does", in.describeService()...)
-	}
-	return distinctExplanations(out)
-}
-
-func distinctExplanations(list []Explanation) []Explanation {
-	var out []Explanation
-	for _, e := range list {
-		if !slices.ContainsFunc(out, func(o Explanation) bool {
-			return o.Check == e.Check && (o.Text == e.Text || e.Check != "answer-origin")
-		}) {
+	for _, e := range in.usual(o.Status) {
+		if in.possible(v, o, e.Check) {
 			out = append(out, e)
 		}
 	}
+	if o.Author != frontEnd && o.Status >= 400 {
+		out = append(out, Explanation{"the container, or a proxy before it, gave its own answer", "answer-origin", []Command{in.requestLogs()}})
+	}
 	return out
+}
+
+// possible reports whether a check can still explain the answer: it has not
+// passed on evidence, and what wrote the answer is known to be nothing else.
+func (in *Invocation) possible(v *Verdict, o *Observation, check string) bool {
+	if check == "answer-origin" && o.Author == frontEnd {
+		return false
+	}
+	for _, f := range v.Findings {
+		if f.Check == check {
+			return f.Outcome == Unknown || f.Outcome == Fail || f.Outcome == NotApplicable || v.Decision == Allowed && f.Outcome == Warn
+		}
+	}
+	return true
+}
+
+// usual lists what usually brings about a status, the most likely first, with
+// the document to fetch next for each. Sources:
+// https://docs.cloud.google.com/run/docs/troubleshooting.
+func (in *Invocation) usual(status int) []Explanation {
+	policy, token := in.readPolicy(in.layers[0]), []Command{{Argv: []string{"diagnose", "token", "TOKEN_FILE"}}}
+	switch status {
+	case 401:
+		return []Explanation{
+			{"the token's audience is not the service's", "token-audience", token},
+			{"the token has expired", "token-expiry", token},
+			{"an access token or another credential that is no ID token was sent", "credential-kind", token},
+			{"the token is of another issuer", "token-issuer", token},
+			{"a forwarded X-Serverless-Authorization overrides Authorization", "credential-header", nil},
+		}
+	case 403:
+		return []Explanation{
+			{"no credential was sent: neither the page nor the log tells this from a missing role", "credential-present", in.gatherCaller()},
+			{"the caller is known and lacks the permission", "access-granted", policy},
+			{"a deny policy applies", "access-not-denied", []Command{gcloud("iam", "policies", "list", "--attachment-point=cloudresourcemanager.googleapis.com/projects/"+in.projectWord(), "--kind=denypolicies", "--format=json")}},
+			{"a VPC-SC perimeter refused it: the policy audit log would show run.googleapis.com/HttpIngress", "ingress-perimeter", []Command{in.auditLogs()}},
+			{"Cloud Armor refused it: the load balancer's log would show denied_by_security_policy", "answer-origin", []Command{in.balancerLogs()}},
+		}
+	case 404:
+		return []Explanation{
+			{"ingress does not admit the source; nothing is logged then", "ingress-source", in.describe()},
+			{"the host, region or name is another one", "route-host", in.describe()},
+			{"the default URL is off", "route-default-url", in.describeService()},
+			{"the exact path /healthz is the front end's own", "route-path", nil},
+			{"a VPC-SC perimeter refused it", "ingress-perimeter", []Command{in.auditLogs()}},
+		}
+	case 429, 500, 503:
+		return []Explanation{{"no instance could serve; the request log says why", "service-ready", []Command{in.requestLogs()}}}
+	case 502, 504:
+		return []Explanation{{"the load balancer or the container timed out", "answer-origin", []Command{in.balancerLogs()}}}
+	case 302:
+		return []Explanation{{"IAP sends the caller to sign in; plain Cloud Run never does", "iap-passed", in.describeService()}}
+	}
+	return nil
 }
 
 func (in *Invocation) logs(filter string) Command {

@@ -58,6 +58,7 @@ func (in *Invocation) capacityFailure() (Finding, bool) {
 			if strings.HasPrefix(e.Text, t.prefix) {
 				f := fail("the log says that "+t.means+": IAM let the request in", Answer{Status: e.Status, Log: t.prefix}, in.Logs.Source.At(fmt.Sprintf("/%d/textPayload", i)))
 				f.Observed = true
+				f.Assumes = []Assumption{{Text: "the log entry is of this request"}}
 				f.Fixes = []Fix{{ID: "raise-capacity", Summary: "Look at the revision's own logs, and at max instances and quota",
 					Commands: []Command{in.located("run", "services", "update", in.serviceWord(), "--max-instances=MAX")},
 					Caution:  "capacity is in no document of a case, so the effect cannot be shown"}}

@@ -3,7 +3,6 @@ package checks
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 
 	"cloud.google.com/go/iam/admin/apiv1/adminpb"
@@ -118,18 +117,28 @@ run.routes.invoke on the service. Without it the function never runs, the reques
 	return in.grantFinding(iam.IdentityOf(member), member, func() []Fix { return []Fix{in.grant(member)} })
 })
 
-// receiverRoles define what is known of the roles with the permission to
-// receive events; owner, editor and other Eventarc roles may carry it.
-var (
-	receiveEvent  = "eventarc.events.receiveEvent"
-	receiverRoles = []*adminpb.Role{{Name: "roles/eventarc.eventReceiver", IncludedPermissions: []string{receiveEvent}}}
-	maybeReceiver = []*adminpb.Role{
-		{Name: "roles/owner", IncludedPermissions: []string{receiveEvent}},
-		{Name: "roles/editor", IncludedPermissions: []string{receiveEvent}},
-		{Name: "roles/eventarc.admin", IncludedPermissions: []string{receiveEvent}},
-		{Name: "roles/eventarc.developer", IncludedPermissions: []string{receiveEvent}},
+// receiveEvent is what an event receiver needs. The table of predefined roles
+// does not hold it: roles/eventarc.eventReceiver carries it for certain, and
+// basic, custom and other Eventarc roles may.
+const receiveEvent = "eventarc.events.receiveEvent"
+
+// receiverRoles defines the roles of all bindings that were read by whether
+// they carry receiveEvent, with the benefit of the doubt or without it.
+func (in *Invocation) receiverRoles(doubt bool) iam.Roles {
+	var defs []*adminpb.Role
+	for _, l := range in.layers {
+		for _, b := range l.Policy.GetBindings() {
+			role := b.GetRole()
+			d := &adminpb.Role{Name: role}
+			maybe := strings.HasPrefix(role, "roles/eventarc.") || role == "roles/owner" || role == "roles/editor" || !strings.HasPrefix(role, "roles/")
+			if role == "roles/eventarc.eventReceiver" || doubt && maybe {
+				d.IncludedPermissions = []string{receiveEvent}
+			}
+			defs = append(defs, d)
+		}
 	}
-)
+	return iam.NewRoles(defs)
+}
 
 var triggerReceiver = eventOnly(Check{
 	ID: "trigger-receiver", Title: "the trigger's service account may receive events", Confidence: Documented,
@@ -144,25 +153,20 @@ var triggerReceiver = eventOnly(Check{
 	}
 	read, index, _ := in.read()
 	q := in.query(receiveEvent, iam.IdentityOf(member))
-	q.Roles = iam.NewRoles(receiverRoles)
+	q.Roles = in.receiverRoles(false)
 	for _, b := range q.Allow(read).Bindings {
 		if b.State == iam.Granted {
 			return pass(fmt.Sprintf("%s holds %s", member, b.Role), in.layers[index[b.Layer]].source.At(fmt.Sprintf("/bindings/%d", b.Binding)))
 		}
 	}
 	grant := in.grantOnProject("grant-event-receiver", "roles/eventarc.eventReceiver", member)
-	q.Roles = iam.NewRoles(append(slices.Clone(receiverRoles), append(maybeReceiver, in.customRoles()...)...))
+	q.Roles = in.receiverRoles(true)
 	maybe := q.Allow(read).State != iam.NotGranted
 	if !in.Ancestors.Known() || maybe {
 		return assume("whether "+member+" holds roles/eventarc.eventReceiver on the project is not known", member+" may receive events", in.readPolicy(layer{})...)
 	}
 	return withFixes(fail(member+" lacks roles/eventarc.eventReceiver on the project", Answer{Status: 403}, in.Ancestors.Source), []Fix{grant})
 })
-
-func (in *Invocation) customRoles() []*adminpb.Role {
-	roles, _ := in.Roles.Get()
-	return roles
-}
 
 // pubsubTrigger reports whether the events come straight from a Pub/Sub topic.
 func (in *Invocation) pubsubTrigger() bool {
