@@ -96,19 +96,19 @@ type Credential struct {
 	// that somebody might send.
 	Supposed bool
 
-	raw *secret // as repaired; nil for decoded claims
+	raw secret // as repaired; nil for decoded claims
 }
 
-// A secret is held behind a pointer so that printing a struct that holds a
-// Credential in an unexported field, where fmt cannot call Format, shows an
-// address and not the text.
-type secret struct{ text string }
+// A secret is a pointer to a string because that is what fmt never follows:
+// printing a struct that holds a Credential in an unexported field, where fmt
+// cannot call Format, shows an address with every verb.
+type secret *string
 
 func (c Credential) text() string {
 	if c.raw == nil {
 		return ""
 	}
-	return c.raw.text
+	return *c.raw
 }
 
 // JWT reports whether the credential is a JWT of any issuer, well-formed or

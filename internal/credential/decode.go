@@ -28,7 +28,7 @@ func Decode(raw string) Credential {
 	if value == "" {
 		return c
 	}
-	c.raw, c.Kind = &secret{value}, Opaque
+	c.raw, c.Kind = &value, Opaque
 	if several {
 		c.Kind = Several
 		return c

@@ -134,7 +134,7 @@ func (sel *Selection) read(value string) {
 		sel.Redacted = true
 		return
 	case sel.Scheme == "Basic" || sel.Scheme == "Digest":
-		sel.Credential = Credential{Kind: Opaque, raw: &secret{value}}
+		sel.Credential = Credential{Kind: Opaque, raw: &value}
 		return
 	}
 	sel.Credential = Decode(value)
