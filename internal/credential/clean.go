@@ -3,6 +3,7 @@ package credential
 import (
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -44,49 +45,48 @@ func unescape(s string) string {
 // a file needs anyway, such as its last line break, is no damage.
 func clean(raw string) (value string, found []string, several bool) {
 	s, bearers := strings.TrimSpace(raw), 0
+	for {
+		s, found, bearers = trimEnds(s, found, bearers)
+		fields := strings.FieldsFunc(s, separates)
+		if countTokens(fields) > 1 {
+			return s, found, true
+		}
+		t := strings.Join(fields, "")
+		if t == s {
+			break
+		}
+		found, s = note(found, inside(s)), t
+	}
+	if i := slices.Index(found, bearerFound); bearers > 1 {
+		found[i] = `"Bearer" stands twice before the token`
+	}
+	return s, found, false
+}
+
+// trimEnds repeats the repairs until none applies. Each one that does shortens
+// the text, so this ends.
+func trimEnds(s string, found []string, bearers int) (string, []string, int) {
 	for again := true; again; {
 		again = false
 		for _, r := range repairs {
 			t := strings.TrimSpace(r.undo(s))
-			if len(t) >= len(s) { // each repair shortens, so this ends
+			if len(t) >= len(s) {
 				continue
 			}
 			if r.found == bearerFound {
 				bearers++
 			}
-			s, again = t, true
-			found = note(found, r.found)
+			s, again, found = t, true, note(found, r.found)
 		}
 	}
-	if bearers > 1 {
-		found = replace(found, bearerFound, `"Bearer" stands twice before the token`)
-	}
-	fields := strings.FieldsFunc(s, separates)
-	if countTokens(fields) > 1 {
-		return s, found, true
-	}
-	if t := strings.Join(fields, ""); t != s {
-		found, s = note(found, inside(s)), t
-	}
-	return s, found, false
+	return s, found, bearers
 }
 
 func note(list []string, what string) []string {
-	for _, have := range list {
-		if have == what {
-			return list
-		}
+	if slices.Contains(list, what) {
+		return list
 	}
 	return append(list, what)
-}
-
-func replace(list []string, old, with string) []string {
-	for i := range list {
-		if list[i] == old {
-			list[i] = with
-		}
-	}
-	return list
 }
 
 // separates reports whether a character cannot be part of a token: white

@@ -170,6 +170,7 @@ func TestRepairs(t *testing.T) {
 		"line break":         {token[:middle] + "\n" + token[middle:], []string{"a line break stands inside the token"}},
 		"space":              {token[:middle] + " " + token[middle:], []string{"white space stands inside the token"}},
 		"zero width":         {token[:middle] + "\u200b" + token[middle:], []string{"characters that cannot be seen stand inside the token"}},
+		"hidden quotes":      {"\u200b\"" + token + "\"", []string{"quotation marks stand around the token", "characters that cannot be seen stand inside the token"}},
 		"URL-encoded":        {strings.ReplaceAll(token, ".", "%2E"), []string{"the token is URL-encoded"}},
 		"byte order mark":    {"\ufeff" + token, []string{"a byte order mark stands before the token"}},
 	} {

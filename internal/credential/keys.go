@@ -33,7 +33,7 @@ func (k KeySet) Len() int {
 }
 
 // String says how many keys the set has.
-func (k KeySet) String() string { return fmt.Sprintf("key set of %d RSA keys", k.Len()) }
+func (k KeySet) String() string { return fmt.Sprintf("key set, usable RSA keys: %d", k.Len()) }
 
 // The sizes of an RSA key in bits: the least by
 // https://www.rfc-editor.org/rfc/rfc7518#section-3.3, and one that still

@@ -32,7 +32,7 @@ func forms(t testing.TB, c credential.Credential) []string {
 	}
 	var log bytes.Buffer
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "credential", c, "pointer", &c)
-	return append(out, string(j), string(text), log.String(), c.Problem, strings.Join(c.Repairs, "\n"))
+	return append(out, string(j), string(text), log.String(), c.GoString(), c.Problem, strings.Join(c.Repairs, "\n"))
 }
 
 // secretOf returns what must not be shown of a value: the signature of a JWT,

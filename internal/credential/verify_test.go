@@ -126,12 +126,47 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// TestVerifyIsStrict: what is signed and yet not base64url as a JWT has it, is
+// not valid.
+func TestVerifyIsStrict(t *testing.T) {
+	key := rsaKey(t, 2048)
+	keys := keySet(t, fmt.Appendf(nil, `{"kty":"RSA","n":%q,"e":"AQAB"}`, modulus(&key.PublicKey)))
+	sign := func(text string) string {
+		signature, err := jwt.SigningMethodRS256.Sign(text, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text + "." + base64.RawURLEncoding.EncodeToString(signature)
+	}
+	header, payload := b64(`{"alg":"RS256"}`), b64(`{"iss":"x"}`)
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	good := sign(header + "." + payload)
+	stray := good[:len(good)-1] + string(alphabet[strings.IndexByte(alphabet, good[len(good)-1])+1])
+	for name, c := range map[string]struct {
+		raw  string
+		want credential.VerifyState
+	}{
+		"good":                     {good, credential.Valid},
+		"payload no JSON":          {sign(header + "." + b64("foo")), credential.Valid},
+		"padded payload":           {sign(header + "." + payload + "="), credential.Invalid},
+		"padded header":            {sign(header + "=." + payload), credential.Invalid},
+		"payload no base64":        {sign(header + ".~"), credential.Invalid},
+		"stray bits in signature":  {stray, credential.Invalid},
+		"standard base64":          {sign(header + "." + base64.RawStdEncoding.EncodeToString([]byte(`{"a":"?>?>"}`))), credential.Invalid},
+		"signature of other token": {header + "." + b64(`{"iss":"y"}`) + good[strings.LastIndexByte(good, '.'):], credential.Invalid},
+	} {
+		if got := credential.Verify(credential.Decode(c.raw), keys); got.State != c.want {
+			t.Errorf("%s: state is %d (%s), want %d", name, got.State, got.Reason, c.want)
+		}
+	}
+}
+
 func TestTestKeyVerifies(t *testing.T) {
 	keys := keySet(t, credentialtest.JWKS())
-	if got := credential.Verify(credential.Decode(idToken()), keys); got.State != credential.Valid || got.KeyID != credentialtest.KeyID || keys.Len() != 1 {
+	if got := credential.Verify(credential.Decode(idToken()), keys); got.State != credential.Valid || got.KeyID != credentialtest.KeyID || keys.String() != "key set, usable RSA keys: 1" {
 		t.Errorf("state is %d: %s", got.State, got.Reason)
 	}
-	if idToken() != idToken() {
+	if first, second := idToken(), idToken(); first != second {
 		t.Error("signing is not deterministic")
 	}
 	if got := credential.Verify(credential.Decode(credentialtest.Sign(claims{}, credentialtest.Header("kid", nil))), keys); got.State != credential.Valid || got.KeyID != "" {
@@ -177,6 +212,7 @@ func TestParseKeySet(t *testing.T) {
 		"for PS256":         {set(rsaJWK(`,"alg":"PS256"`)), 0, "is for another algorithm"},
 		"weak":              {set(fmt.Sprintf(`{"kty":"RSA","kid":"w","n":%q,"e":"AQAB"}`, modulus(&weak.PublicKey))), 0, "has 1024 bits"},
 		"exponent 1":        {set(strings.Replace(rsaJWK(""), "AQAB", "AQ", 1)), 0, "exponent that proves nothing"},
+		"exponent 65536":    {set(strings.Replace(rsaJWK(""), "AQAB", "AQAA", 1)), 0, "exponent that proves nothing"},
 		"exponent overflow": {set(strings.Replace(rsaJWK(""), "AQAB", "AQAAAAAAAAAAAAAD", 1)), 0, "exponent that is too large"},
 		"EC only":           {set(`{"kty":"EC","kid":"e"}`), 0, `key "e" is of type "EC", not RSA`},
 		"empty set":         {set(), 0, "no RSA key of the set"},
