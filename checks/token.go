@@ -73,10 +73,10 @@ exchanged for a Google-signed ID token. A custom audience does not widen the acc
 	switch {
 	case t.Kind == credential.MalformedJWT || t.Kind == credential.JWE:
 		return notApplicable("the claims cannot be read")
-	case t.Kind == credential.IDToken:
-		return pass("iss is "+t.Claims.Issuer, in.sent.source.At("/iss"))
 	case t.Claims.Issuer == "" && t.Signature == credential.SignatureUnknown:
 		return assume("the claims given name no issuer", "Google issued the token")
+	case t.Kind == credential.IDToken:
+		return pass("iss is "+t.Claims.Issuer, in.sent.source.At("/iss"))
 	}
 	return in.rejectToken(fmt.Sprintf("iss must be \"https://accounts.google.com\", got %q: %s", t.Claims.Issuer, an(t.Kind.String())), "/iss")
 })
@@ -93,6 +93,8 @@ passes on by SIGNATURE_REMOVED_BY_GOOGLE, so a token that a container received c
 		return in.rejectToken("the signature was removed by Cloud Run: this token was received by a container and passed on", "")
 	case t.Signature == credential.SignatureMissing:
 		return in.rejectToken("the token has no signature", "")
+	case t.Signature == credential.SignatureUndecodable:
+		return in.rejectToken("the signature is no base64url, so it cannot verify", "")
 	case t.Kind == credential.MalformedJWT || t.Kind == credential.JWE:
 		return notApplicable("the token cannot be read")
 	case t.Header.Algorithm != "" && t.Header.Algorithm != "RS256":
@@ -109,6 +111,8 @@ passes on by SIGNATURE_REMOVED_BY_GOOGLE, so a token that a container received c
 		f := in.rejectToken(fmt.Sprintf("no key of the key set has the kid %q of the token", t.Header.KeyID), "/header/kid")
 		f.Assumes = append(f.Assumes, Assumption{Text: "the key set is Google's of the time of the call", Gather: needKeys})
 		return f
+	case credential.Unverified:
+		return assume("the signature was not verified: "+v.Reason, "the signature is Google's", needKeys...)
 	default:
 		return in.rejectToken("the signature does not verify: "+v.Reason, "")
 	}

@@ -9,11 +9,49 @@ import "errors"
 type Source struct {
 	Document string // member of a case, file, API URL, or "assets.ndjson:1042"
 	Pointer  string // JSON pointer within the document, or ""
+	Form     Form   // how the document spells its fields
 }
 
-// At returns the source of a part of the same document.
+// A Form is a spelling of a document that differs from the message it is read
+// into. The zero Form is the message's own.
+type Form string
+
+// The forms.
+const (
+	Knative Form = "knative"
+	Gen1    Form = "gen1"
+)
+
+// places says where a form keeps a field of the message.
+var places = map[Form]map[string]string{
+	Knative: {
+		"/ingress":            "/metadata/annotations/run.googleapis.com~1ingress",
+		"/invokerIamDisabled": "/metadata/annotations/run.googleapis.com~1invoker-iam-disabled",
+		"/defaultUriDisabled": "/metadata/annotations/run.googleapis.com~1default-url-disabled",
+		"/iapEnabled":         "/metadata/annotations/run.googleapis.com~1iap-enabled",
+		"/customAudiences":    "/metadata/annotations/run.googleapis.com~1custom-audiences",
+		"/uri":                "/status/url",
+		"/terminalCondition":  "/status/conditions",
+		"/traffic":            "/spec/traffic",
+		"/trafficStatuses":    "/status/traffic",
+		"/deleteTime":         "/metadata/deletionTimestamp",
+	},
+	Gen1: {
+		"/serviceConfig/ingressSettings": "/ingressSettings",
+		"/serviceConfig/securityLevel":   "/httpsTrigger/securityLevel",
+		"/url":                           "/httpsTrigger/url",
+		"/state":                         "/status",
+	},
+}
+
+// At returns the source of a part of the same document. pointer names a field
+// of the message; where the document spells it differently, the result points
+// to where it is.
 func (s Source) At(pointer string) Source {
-	return Source{Document: s.Document, Pointer: s.Pointer + pointer}
+	if place, ok := places[s.Form][pointer]; ok {
+		pointer = place
+	}
+	return Source{Document: s.Document, Pointer: s.Pointer + pointer, Form: s.Form}
 }
 
 // ErrNotGathered is the reason of the zero Fact.

@@ -25,6 +25,9 @@ func readFunction(s *Snapshot, src Source, data []byte) error {
 	if err != nil {
 		return err
 	}
+	if m, _ := object(doc); gen1(m) {
+		src.Form = Gen1
+	}
 	s.Function = Known(f, src)
 	return nil
 }

@@ -26,6 +26,9 @@ func readService(s *Snapshot, src Source, data []byte) error {
 	if err != nil {
 		return err
 	}
+	if m, _ := object(doc); m["apiVersion"] != nil {
+		src.Form = Knative
+	}
 	s.Service = Known(svc, src)
 	return nil
 }

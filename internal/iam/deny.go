@@ -126,3 +126,10 @@ func (q Query) principals(list []string) (State, string, string) {
 	}
 	return state, by, why
 }
+
+// Denies reports whether a deny rule is about a permission, whomever it
+// denies it to.
+func Denies(r *denypb.DenyRule, permission string) bool {
+	p, ok := deniable[permission]
+	return ok && anyPermission(r.GetDeniedPermissions(), p) && !anyPermission(r.GetExceptionPermissions(), p)
+}

@@ -1,0 +1,85 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"diagnose/checks"
+)
+
+type wireCheck struct {
+	Gate       string `json:"gate"`
+	ID         string `json:"id"`
+	Title      string `json:"title"`
+	Doc        string `json:"doc"`
+	Ref        string `json:"ref"`
+	Confidence string `json:"confidence"`
+	Refuses    string `json:"refuses"`
+}
+
+func checkJSON(g checks.Gate, c checks.Check) wireCheck {
+	return wireCheck{g.Name, c.ID, c.Title, strings.Join(strings.Fields(c.Doc), " "), c.Ref, c.Confidence.String(), g.Refuses}
+}
+
+// Checks lists the gates and their checks, in a format.
+func Checks(w io.Writer, format string, gates []checks.Gate, st Style) error {
+	if format == "json" {
+		var out []wireCheck
+		for _, g := range gates {
+			for _, c := range g.Checks {
+				out = append(out, checkJSON(g, c))
+			}
+		}
+		return writeJSON(w, struct {
+			SchemaVersion string      `json:"schemaVersion"`
+			Checks        []wireCheck `json:"checks"`
+		}{schemaVersion, out})
+	}
+	var rows [][]string
+	for _, g := range gates {
+		for _, c := range g.Checks {
+			rows = append(rows, []string{g.Name, c.ID, c.Confidence.String(), c.Title})
+		}
+	}
+	if format == "table" {
+		p := &page{st: st}
+		p.table([]string{"gate", "check", "known by", "good answer"}, rows)
+		return write(w, p.trimmed())
+	}
+	s := "| gate | check | known by | good answer |\n|---|---|---|---|\n"
+	for _, r := range rows {
+		s += "| " + strings.Join(r, " | ") + " |\n"
+	}
+	if format == "html" {
+		return writeHTML(w, "Checks", s)
+	}
+	return write(w, s)
+}
+
+// Explain writes what one check asks, why, and where the rule stands.
+func Explain(w io.Writer, format string, g checks.Gate, c checks.Check, stories []string, st Style) error {
+	if format == "json" {
+		return writeJSON(w, checkJSON(g, c))
+	}
+	doc := strings.Join(strings.Fields(c.Doc), " ")
+	if format != "table" {
+		s := fmt.Sprintf("## %s\n\n%s\n\n%s\n\n- gate: %s, refuses with %s\n- known by: %s\n- source: %s\n", c.ID, c.Title, doc, g.Name, g.Refuses, c.Confidence, c.Ref)
+		if format == "html" {
+			return writeHTML(w, c.ID, s)
+		}
+		return write(w, s)
+	}
+	p := &page{st: st}
+	p.para("", c.ID+": "+c.Title)
+	p.WriteString("\n")
+	p.para("", doc)
+	p.WriteString("\n")
+	p.para("gate      ", g.Name+", refuses with "+g.Refuses)
+	p.para("known by  ", c.Confidence.String())
+	p.para("source    ", c.Ref)
+	for _, s := range stories {
+		p.para("story     ", "diagnose demo "+s)
+	}
+	return write(w, p.trimmed())
+}

@@ -1,0 +1,143 @@
+package report
+
+import (
+	"encoding/json"
+	"io"
+
+	"diagnose/checks"
+	"diagnose/internal/evidence"
+)
+
+// schemaVersion changes when a field changes its meaning or goes away.
+const schemaVersion = "1"
+
+// The wire types are the public format; they change only by addition.
+type (
+	wireVerdict struct {
+		SchemaVersion string           `json:"schemaVersion"`
+		Target        wireTarget       `json:"target"`
+		Principal     string           `json:"principal"`
+		Decision      string           `json:"decision"`
+		Basis         string           `json:"basis"`
+		Assumptions   []wireAssumption `json:"assumptions"`
+		Expected      wireAnswer       `json:"expected"`
+		Observed      *wireObserved    `json:"observed,omitempty"`
+		Cause         string           `json:"cause"`
+		Headline      string           `json:"headline"`
+		Findings      []wireFinding    `json:"findings"`
+		Repair        []string         `json:"repair"`
+	}
+	wireTarget struct {
+		URL         string `json:"url"`
+		Function    string `json:"function"`
+		Service     string `json:"service"`
+		Environment string `json:"environment"`
+	}
+	wireAssumption struct {
+		Check  string   `json:"check"`
+		Text   string   `json:"text"`
+		Gather []string `json:"gather"`
+	}
+	// wireAnswer has a null status where no answer is expected.
+	wireAnswer struct {
+		Status          *int   `json:"status"`
+		WWWAuthenticate string `json:"wwwAuthenticate"`
+		Log             string `json:"log"`
+		Location        string `json:"location,omitempty"`
+	}
+	// wireObserved has a null agreement where there is nothing to compare.
+	wireObserved struct {
+		Status       int               `json:"status"`
+		Agrees       *bool             `json:"agrees"`
+		Author       string            `json:"author"`
+		AuthorBasis  string            `json:"authorBasis"`
+		Explanations []wireExplanation `json:"explanations"`
+	}
+	wireExplanation struct {
+		Check  string   `json:"check"`
+		Text   string   `json:"text"`
+		Gather []string `json:"gather"`
+	}
+	wireFinding struct {
+		Gate    string     `json:"gate"`
+		Check   string     `json:"check"`
+		Outcome string     `json:"outcome"`
+		Message string     `json:"message"`
+		Cites   []wireCite `json:"cites"`
+		Fixes   []wireFix  `json:"fixes"`
+		Gather  []string   `json:"gather,omitempty"`
+	}
+	wireCite struct {
+		Document string `json:"document"`
+		Pointer  string `json:"pointer"`
+	}
+	wireFix struct {
+		ID        string   `json:"id"`
+		Summary   string   `json:"summary"`
+		Commands  []string `json:"commands"`
+		Terraform string   `json:"terraform"`
+		Effect    string   `json:"effect"`
+		Caution   string   `json:"caution,omitempty"`
+	}
+)
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+func verdictJSON(v checks.Verdict) wireVerdict {
+	cause, _ := v.Cause()
+	out := wireVerdict{
+		SchemaVersion: schemaVersion, Target: wireTarget(v.Target), Principal: v.Principal,
+		Decision: v.Decision.String(), Basis: v.Basis.String(), Cause: cause.Check, Headline: v.Headline(),
+		Assumptions: []wireAssumption{}, Findings: []wireFinding{}, Repair: append([]string{}, v.Repair...),
+		Observed: observedJSON(v.Observed),
+	}
+	if a := v.Expected; a != nil {
+		out.Expected = wireAnswer{Status: &a.Status, WWWAuthenticate: a.WWWAuthenticate, Log: a.Log, Location: a.Location}
+	}
+	for _, a := range v.Assumptions {
+		out.Assumptions = append(out.Assumptions, wireAssumption{a.Check, a.Text, shells(a.Gather)})
+	}
+	for _, f := range v.Findings {
+		out.Findings = append(out.Findings, findingJSON(f))
+	}
+	return out
+}
+
+func observedJSON(o *checks.Observation) *wireObserved {
+	if o == nil {
+		return nil
+	}
+	out := &wireObserved{Status: o.Status, Author: o.Author, AuthorBasis: o.AuthorBasis, Explanations: []wireExplanation{}}
+	if o.Agrees != checks.NotCompared {
+		agrees := o.Agrees == checks.Agrees
+		out.Agrees = &agrees
+	}
+	for _, e := range o.Explanations {
+		out.Explanations = append(out.Explanations, wireExplanation{e.Check, e.Text, shells(e.Gather)})
+	}
+	return out
+}
+
+func findingJSON(f checks.Finding) wireFinding {
+	out := wireFinding{Gate: f.Gate, Check: f.Check, Outcome: f.Outcome.String(), Message: f.Message,
+		Cites: citesJSON(f.Cites), Fixes: []wireFix{}, Gather: shells(f.Gather)}
+	for _, x := range f.Fixes {
+		out.Fixes = append(out.Fixes, wireFix{x.ID, x.Summary, shells(x.Commands), x.Terraform, x.Effect.String(), x.Caution})
+	}
+	return out
+}
+
+func citesJSON(cs []evidence.Source) []wireCite {
+	out := []wireCite{}
+	for _, c := range cs {
+		if c.Document != "" {
+			out = append(out, wireCite{c.Document, c.Pointer})
+		}
+	}
+	return out
+}
