@@ -43,8 +43,13 @@ sentence, and a refused request never reaches the container.`,
 	},
 }
 
-// frontEnd is the author of an answer that judges the invocation.
-const frontEnd = "the front end"
+// The authors of answers that other checks ask about: the front end judges
+// the invocation, and IAP stands before it, on the service or on its load
+// balancer.
+const (
+	frontEnd  = "the front end"
+	iapAuthor = "IAP"
+)
 
 // An authorship says who wrote an observed answer, and what tells.
 type authorship struct {
@@ -70,10 +75,10 @@ const signatureFix = "Verify a token that Cloud Run did not consume: send a seco
 // the front end's words has its own words too.
 var marks = []mark{
 	{"denied_by_security_policy", "Cloud Armor", "the load balancer logged statusDetails denied_by_security_policy", "Tune or remove the rule of the security policy that matched; enforcedSecurityPolicy in the log names it"},
-	{"invalid iap credentials", "IAP", "the body says Invalid IAP credentials", "Mint an ID token with an e-mail claim for the audience that IAP expects"},
-	{"x-goog-iap-generated-response", "IAP", "the header X-Goog-IAP-Generated-Response", "Grant the caller roles/iap.httpsResourceAccessor"},
-	{"iap for cloud run app is not set up correctly", "IAP", "IAP says that it is not set up", "Grant IAP's service agent the invoker role on the service"},
-	{"iap service account is not provisioned", "IAP", "IAP says that its service account is not provisioned", "Create IAP's service agent and grant it the invoker role"},
+	{"invalid iap credentials", iapAuthor, "the body says Invalid IAP credentials", "Mint an ID token with an e-mail claim for the audience that IAP expects"},
+	{"x-goog-iap-generated-response", iapAuthor, "the header X-Goog-IAP-Generated-Response", "Grant the caller roles/iap.httpsResourceAccessor"},
+	{"iap for cloud run app is not set up correctly", iapAuthor, "IAP says that it is not set up", "Grant IAP's service agent the invoker role on the service"},
+	{"iap service account is not provisioned", iapAuthor, "IAP says that its service account is not provisioned", "Create IAP's service agent and grant it the invoker role"},
 	{"signature_removed_by_google", "the container", "its verifier was handed a token whose signature Cloud Run had removed", signatureFix},
 	{"firebase auth blocking token has incorrect", "the container", "the Firebase SDK in the function refused the audience of the token", "Register the URL whose audience the SDK expects (the run.app URL of the service)"},
 	{"firebase id token has incorrect", "the container", "the Firebase SDK in the function refused the token that Cloud Run had accepted", "Do not check the token of IAM again as a Firebase user token"},
@@ -160,7 +165,7 @@ func (in *Invocation) authorByShape() authorship {
 		kind := r.Header.Get("Content-Type")
 		switch {
 		case signInRedirect(r.Status, r.Header):
-			a.who, a.basis = "IAP", "a redirect to accounts.google.com, which plain Cloud Run never sends"
+			a.who, a.basis = iapAuthor, "a redirect to accounts.google.com, which plain Cloud Run never sends"
 		case strings.Contains(r.Header.Get("Www-Authenticate"), `error="invalid_token"`) && strings.Contains(r.Header.Get("Www-Authenticate"), "could not be verified"):
 			a.who, a.basis = frontEnd, "its WWW-Authenticate header"
 		case strings.Contains(r.Body, "Permission '") && strings.Contains(r.Body, "' denied"):

@@ -94,10 +94,12 @@ run.routes.invoke on the service. The console grants it; gcloud and Terraform le
 	Confidence: Documented,
 	Run: func(in *Invocation) Finding {
 		if f, off := in.iapOff(); off {
-			return in.iapAgentBehindLB(f)
+			return f
 		}
 		agent := in.iapAgent()
 		switch {
+		case in.mentions(iapNotSetUp...):
+			return in.iapNotSetUp()
 		case in.isPublic():
 			return pass("IAP's service agent needs no grant: "+in.public.how, in.public.cites...)
 		case agent == "":
@@ -107,22 +109,20 @@ run.routes.invoke on the service. The console grants it; gcloud and Terraform le
 	},
 }
 
-// iapAgentBehindLB answers for IAP on a load balancer, which only an answer or
-// a log entry shows: "IAP for Cloud Run app is not set up correctly".
-func (in *Invocation) iapAgentBehindLB(f Finding) Finding {
-	if in.gen1 || !in.mentions("iap service account is not provisioned", "iap for cloud run app is not set up correctly") {
+// iapNotSetUp are the words with which IAP says that its service agent is
+// missing or may not invoke.
+var iapNotSetUp = []string{"iap for cloud run app is not set up correctly", "iap service account is not provisioned"}
+
+// iapNotSetUp answers where IAP itself reported that.
+func (in *Invocation) iapNotSetUp() Finding {
+	agent := or(in.iapAgent(), "serviceAccount:service-PROJECT_NUMBER@gcp-sa-iap.iam.gserviceaccount.com")
+	f := in.grantFinding(iam.IdentityOf(agent), agent, func() []Fix { return []Fix{in.grant(agent)} })
+	if f.Outcome != Unknown {
 		return f
 	}
-	agent := in.iapAgent()
-	if agent == "" {
-		agent = "serviceAccount:service-PROJECT_NUMBER@gcp-sa-iap.iam.gserviceaccount.com"
-	}
-	out := in.grantFinding(iam.IdentityOf(agent), agent, func() []Fix { return []Fix{in.grant(agent)} })
-	if out.Outcome == Unknown {
-		out.Message = "IAP reports that it is not set up: its service agent " + strings.TrimPrefix(agent, "serviceAccount:") + " probably may not invoke; " + out.Message
-		out.Outcome, out.Observed, out.Answer = Fail, true, Answer{Status: 403, Also: []int{500, 502}}
-		out.Assumes = []Assumption{{Text: "IAP's message means that its service agent may not invoke", Gather: in.readPolicy(in.layers[0])}}
-	}
+	out := fail("IAP says that it is not set up: its service agent "+strings.TrimPrefix(agent, "serviceAccount:")+" is missing or may not invoke the service", Answer{Status: 403, Also: []int{500, 502}})
+	out.Observed, out.Fixes = true, f.Fixes
+	out.Assumes = []Assumption{{Text: "IAP's message means that its service agent may not invoke", Gather: in.readPolicy(in.layers[0])}}
 	return out
 }
 

@@ -163,7 +163,7 @@ var triggerReceiver = eventOnly(Check{
 	q.Roles = in.receiverRoles(true)
 	maybe := q.Allow(read).State != iam.NotGranted
 	if !in.Ancestors.Known() || maybe {
-		return assume("whether "+member+" holds roles/eventarc.eventReceiver on the project is not known", member+" may receive events", in.readPolicy(layer{})...)
+		return assume("whether "+member+" holds roles/eventarc.eventReceiver on the project is not known", member+" may receive events", in.readPolicy(layer{Layer: iam.Layer{Level: iam.Project}})...)
 	}
 	return withFixes(fail(member+" lacks roles/eventarc.eventReceiver on the project", Answer{Status: 403}, in.Ancestors.Source), []Fix{grant})
 })
@@ -187,20 +187,20 @@ var triggerTokenMinting = eventOnly(Check{
 by roles/pubsub.serviceAgent, or in projects that used Pub/Sub before 8 April 2021 by roles/iam.serviceAccountTokenCreator.
 Without either nothing arrives, and the service logs nothing.`,
 }, func(in *Invocation) Finding {
-	number := in.projectNumber()
-	if number == "" {
-		return assume("the project's number is not known, so Pub/Sub's service agent is not either", "Pub/Sub's service agent may mint tokens",
-			gcloud("projects", "describe", in.projectWord(), "--format=json"))
+	agent := "serviceAccount:service-PROJECT_NUMBER@gcp-sa-pubsub.iam.gserviceaccount.com"
+	if number := in.projectNumber(); number != "" {
+		agent = "serviceAccount:service-" + number + "@gcp-sa-pubsub.iam.gserviceaccount.com"
+	} else if found := in.boundAgent("@gcp-sa-pubsub.iam.gserviceaccount.com"); found != "" {
+		agent = found
 	}
-	agent := "serviceAccount:service-" + number + "@gcp-sa-pubsub.iam.gserviceaccount.com"
-	a := in.allow("iam.serviceAccounts.getOpenIdToken", iam.IdentityOf(agent))
+	a := in.allow(iam.MintIDToken, iam.IdentityOf(agent))
 	for _, b := range a.Bindings {
 		if b.State == iam.Granted {
 			return pass("Pub/Sub's service agent holds "+b.Role, in.cite(b))
 		}
 	}
 	if !in.Ancestors.Known() || a.State == iam.Unknown {
-		return assume("whether Pub/Sub's service agent may mint tokens is not known", agent+" may mint tokens of the trigger's service account", in.readPolicy(layer{})...)
+		return assume("whether Pub/Sub's service agent may mint tokens is not known", agent+" may mint tokens of the trigger's service account", in.readPolicy(layer{Layer: iam.Layer{Level: iam.Project}})...)
 	}
 	f := fail("Pub/Sub's service agent "+strings.TrimPrefix(agent, "serviceAccount:")+" holds neither roles/pubsub.serviceAgent nor roles/iam.serviceAccountTokenCreator, so no delivery gets its token",
 		Answer{Status: 403}, in.Ancestors.Source)
@@ -209,3 +209,18 @@ Without either nothing arrives, and the service logs nothing.`,
 	f.Fixes = []Fix{in.grantOnProject("grant-token-creator", "roles/iam.serviceAccountTokenCreator", agent)}
 	return f
 })
+
+// boundAgent returns the member of a binding above the service that ends in
+// the given domain, or "".
+func (in *Invocation) boundAgent(domain string) string {
+	for _, l := range in.layers {
+		for _, b := range l.Policy.GetBindings() {
+			for _, m := range b.GetMembers() {
+				if strings.HasPrefix(m, "serviceAccount:") && strings.HasSuffix(m, domain) {
+					return m
+				}
+			}
+		}
+	}
+	return ""
+}

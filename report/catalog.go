@@ -83,3 +83,34 @@ func Explain(w io.Writer, format string, g checks.Gate, c checks.Check, stories 
 	}
 	return write(w, p.trimmed())
 }
+
+// A StoryRow is one embedded case in a list.
+type StoryRow struct {
+	Name     string `json:"name"`
+	Decision string `json:"decision"`
+	Cause    string `json:"cause"`
+	Title    string `json:"title"`
+}
+
+// Stories lists embedded cases, in a format.
+func Stories(w io.Writer, format string, stories []StoryRow, st Style) error {
+	if format == "json" {
+		return writeJSON(w, stories)
+	}
+	p := &page{st: st}
+	var b strings.Builder
+	b.WriteString("| story | decision | cause | what happened |\n|---|---|---|---|\n")
+	rows := make([][]string, len(stories))
+	for i, s := range stories {
+		rows[i] = []string{s.Name, s.Decision, s.Cause}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", s.Name, s.Decision, s.Cause, md(s.Title))
+	}
+	switch format {
+	case "markdown":
+		return write(w, b.String())
+	case "html":
+		return writeHTML(w, "Stories", b.String())
+	}
+	p.table([]string{"story", "decision", "cause"}, rows)
+	return write(w, p.trimmed()+"\ndiagnose demo NAME tells one of them\n")
+}

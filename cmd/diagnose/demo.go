@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"diagnose/checks"
+	"diagnose/fixtures"
+	"diagnose/report"
+)
+
+func (a *app) demoCommand() *cobra.Command {
+	list := false
+	c := &cobra.Command{
+		Use: "demo [NAME]", Short: "Run the embedded cases, offline", Args: cobra.MaximumNArgs(1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return fixtures.Names(), cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+	c.Flags().BoolVar(&list, "list", false, "list the cases only")
+	c.RunE = func(_ *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			v, _, err := judgeStory(args[0])
+			if err != nil {
+				return err
+			}
+			a.code = exitOf(v.Decision)
+			return a.print(func(w io.Writer, st report.Style) error { return report.Invoke(w, a.format, v, st) })
+		}
+		return a.print(func(w io.Writer, st report.Style) error {
+			if !list && a.format == "table" {
+				if err := a.tour(w, st); err != nil {
+					return err
+				}
+			}
+			return a.stories(w, st, list)
+		})
+	}
+	return c
+}
+
+func judgeStory(name string) (checks.Verdict, fixtures.Story, error) {
+	story, err := fixtures.Read(name)
+	if err != nil {
+		return checks.Verdict{}, story, err
+	}
+	s, err := story.Snapshot()
+	if err != nil {
+		return checks.Verdict{}, story, err
+	}
+	return checks.Judge(s, checks.Options{}), story, nil
+}
+
+// tour tells the stories of the tour in full.
+func (a *app) tour(w io.Writer, st report.Style) error {
+	for _, name := range fixtures.Tour {
+		v, story, err := judgeStory(name)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(w, "# %s\n$ diagnose invoke %s%s\n", story.Title, demoPrefix, name); err != nil {
+			return err
+		}
+		if err := report.Invoke(w, "table", v, st); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stories lists the stories; after the tour, those that it did not tell.
+func (a *app) stories(w io.Writer, st report.Style, all bool) error {
+	var rows []report.StoryRow
+	for _, name := range fixtures.Names() {
+		if !all && a.format == "table" && slices.Contains(fixtures.Tour, name) {
+			continue
+		}
+		v, story, err := judgeStory(name)
+		if err != nil {
+			return err
+		}
+		cause, _ := v.Cause()
+		rows = append(rows, report.StoryRow{Name: name, Decision: v.Decision.String(), Cause: cause.Check, Title: story.Title})
+	}
+	return report.Stories(w, a.format, rows, st)
+}

@@ -1,0 +1,283 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"diagnose/fixtures"
+	"diagnose/internal/credential"
+	"diagnose/internal/evidence"
+)
+
+// An input is what the flags say of the evidence.
+type input struct {
+	app     *app
+	members map[string]*string // by flag
+	url     string
+	method  string
+	headers []string
+	source  string
+	member  string // --principal
+	client  string
+	at      string
+	token   string // refused: a secret in the arguments
+	env     string
+	offline bool
+}
+
+// evidenceFlags declares the flags that give evidence: one for each member of
+// a case, and one for each field of the request.
+func (a *app) evidenceFlags(c *cobra.Command) *input {
+	in := &input{app: a, members: map[string]*string{}}
+	f := c.Flags()
+	for _, m := range evidence.Members {
+		if m.Flag != "request" {
+			in.members[m.Flag] = f.String(m.Flag, "", m.What+" (`FILE` or -)")
+		}
+	}
+	f.StringVar(&in.env, "token-env", "", "name of the environment `VARIABLE` that holds the credential")
+	f.StringVar(&in.url, "url", "", "the URL called")
+	f.StringVar(&in.method, "method", "", "the method of the request")
+	f.StringArrayVar(&in.headers, "header", nil, "a header of the request, \"Name: value\" or @FILE; repeatable")
+	f.StringVar(&in.source, "source", "", "where the request comes from: internet, vpc, load-balancer, internal-load-balancer, google-service, perimeter")
+	f.StringVar(&in.member, "principal", "", "a `MEMBER` to ask about: what if it sent a correct token")
+	f.StringVar(&in.client, "client", "", "what made the request, such as gcloud or cloud-scheduler")
+	f.StringVar(&in.at, "at", "", "the moment to judge at, RFC 3339 (default now)")
+	f.BoolVar(&in.offline, "offline", false, "fetch nothing, not even a key set")
+	f.StringVar(&in.token, "token", "", "")
+	f.Lookup("token").Hidden = true
+	return in
+}
+
+// demoPrefix starts the name of an embedded case.
+const demoPrefix = "demo:"
+
+// errNoInput reports that nothing was given to judge.
+var errNoInput = errors.New("no case, target or evidence was given")
+
+// snapshot reads the case named by the arguments, if any, and puts what the
+// flags give over it.
+func (in *input) snapshot(ctx context.Context, args []string) (evidence.Snapshot, error) {
+	var s evidence.Snapshot
+	if in.token != "" {
+		return s, hint(errors.New("--token is not taken: other users of the machine can read the arguments of a command"),
+			"put the token into a file for --token-file, into a variable for --token-env, or pipe it: --token-file -")
+	}
+	if len(args) == 0 && !in.any() {
+		return s, hint(errNoInput, "diagnose invoke CASE, for a folder or .txtar file of evidence",
+			"diagnose invoke --service service.json --policy policy.json --token-file token.jwt", "diagnose demo shows what it answers")
+	}
+	if len(args) > 0 {
+		var err error
+		if s, err = in.load(ctx, args[0]); err != nil {
+			return s, err
+		}
+	}
+	if err := in.readMembers(ctx, &s); err != nil {
+		return s, err
+	}
+	if err := in.readRequest(&s); err != nil {
+		return s, err
+	}
+	if s.Now.IsZero() {
+		s.Now = time.Now().UTC()
+	}
+	return s, nil
+}
+
+// any reports whether a flag gives evidence.
+func (in *input) any() bool {
+	for _, v := range in.members {
+		if *v != "" {
+			return true
+		}
+	}
+	return in.env != "" || in.url+in.method+in.source+in.member+in.client != "" || len(in.headers) > 0
+}
+
+// load reads a case from disk or from the embedded ones, or gathers a live
+// target.
+func (in *input) load(ctx context.Context, name string) (evidence.Snapshot, error) {
+	if story, ok := strings.CutPrefix(name, demoPrefix); ok {
+		f, err := fixtures.Read(story)
+		if err != nil {
+			return evidence.Snapshot{}, err
+		}
+		return f.Snapshot()
+	}
+	if _, err := os.Stat(name); err == nil {
+		return evidence.Load(name)
+	}
+	if gatherLive != nil {
+		return gatherLive(ctx, in, name)
+	}
+	return evidence.Snapshot{}, hint(fmt.Errorf("no case %q: neither a folder nor a .txtar file", name),
+		"diagnose demo --list names the embedded cases, for "+demoPrefix+"NAME")
+}
+
+// gatherLive reads a live target; nil where this build has no collector.
+var gatherLive func(context.Context, *input, string) (evidence.Snapshot, error)
+
+func (in *input) readMembers(ctx context.Context, s *evidence.Snapshot) error {
+	stdin := ""
+	for _, m := range evidence.Members {
+		v, ok := in.members[m.Flag]
+		if !ok || *v == "" {
+			continue
+		}
+		if *v == "-" && stdin != "" {
+			return fmt.Errorf("--%s and --%s both read standard input", stdin, m.Flag)
+		}
+		if *v == "-" {
+			stdin = m.Flag
+		}
+		data, err := in.open(ctx, m.Flag, *v)
+		if err != nil {
+			return err
+		}
+		if err := evidence.Read(m.Names[0], evidence.Source{Document: *v}, data, s); err != nil {
+			return fmt.Errorf("--%s %w", m.Flag, err)
+		}
+	}
+	if in.env != "" {
+		value := in.app.Getenv(in.env)
+		if value == "" {
+			return fmt.Errorf("--token-env: the variable %s is not set", in.env)
+		}
+		if err := evidence.Read("token.jwt", evidence.Source{Document: "$" + in.env}, []byte(value), s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// googleKeys is where Google publishes the keys of its ID tokens.
+const googleKeys = "https://www.googleapis.com/oauth2/v3/certs"
+
+func (in *input) open(ctx context.Context, flag, name string) ([]byte, error) {
+	switch {
+	case name == "-":
+		data, err := io.ReadAll(in.app.Stdin)
+		if err != nil {
+			return nil, fmt.Errorf("reading standard input: %w", err)
+		}
+		return data, nil
+	case flag == "jwks" && name == "google":
+		name = googleKeys
+	}
+	if flag == "jwks" && strings.Contains(name, "://") {
+		if in.offline {
+			return nil, errors.New("--jwks names a URL, and --offline fetches none")
+		}
+		return fetch(ctx, name)
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w", flag, err)
+	}
+	return data, nil
+}
+
+// fetch reads a key set over https, or from this machine.
+func fetch(ctx context.Context, name string) ([]byte, error) {
+	u, err := url.Parse(name)
+	if err != nil || u.Scheme != "https" && u.Hostname() != "localhost" && u.Hostname() != "127.0.0.1" {
+		return nil, errors.New("--jwks: a key set is fetched over https only")
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, name, nil)
+	if err != nil {
+		return nil, fmt.Errorf("--jwks: %w", err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, &failure{hint(fmt.Errorf("--jwks: %w", err), "without --jwks the signature is taken as unknown")}
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, &failure{fmt.Errorf("--jwks: %s answered %s", u.Host, resp.Status)}
+	}
+	return io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+}
+
+// readRequest puts the flags of the request over the one of the case.
+func (in *input) readRequest(s *evidence.Snapshot) error {
+	if in.at != "" {
+		var r evidence.Request
+		if err := r.SetTime(in.at); err != nil {
+			return fmt.Errorf("--at: %w", err)
+		}
+		s.Now = r.Time
+	}
+	if in.url+in.method+in.source+in.member+in.client == "" && len(in.headers) == 0 {
+		return nil
+	}
+	r := s.Request.Or(evidence.Request{})
+	src := s.Request.Source
+	if src.Document == "" {
+		src.Document = "flags"
+	}
+	if in.method != "" {
+		r.Method = strings.ToUpper(in.method)
+	}
+	for _, set := range []struct {
+		flag, value string
+		apply       func(string) error
+	}{{"url", in.url, r.SetURL}, {"source", in.source, r.SetOrigin}, {"principal", in.member, r.SetPrincipal}, {"client", in.client, r.SetClient}} {
+		if set.value == "" {
+			continue
+		}
+		if err := set.apply(set.value); err != nil {
+			return fmt.Errorf("--%s: %w", set.flag, err)
+		}
+	}
+	for _, h := range in.headers {
+		if err := in.addHeader(&r, h); err != nil {
+			return err
+		}
+	}
+	s.Request = evidence.Known(r, src)
+	return nil
+}
+
+// addHeader adds one header, or those of a file. A credential among the
+// arguments is refused: other users of the machine can read them.
+func (in *input) addHeader(r *evidence.Request, h string) error {
+	if r.Headers == nil {
+		r.Headers = http.Header{}
+	}
+	lines, fromFile := []string{h}, false
+	if name, ok := strings.CutPrefix(h, "@"); ok {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return fmt.Errorf("--header: %w", err)
+		}
+		lines, fromFile = strings.Split(string(data), "\n"), true
+	}
+	for _, l := range lines {
+		if l = strings.TrimSpace(l); l == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(l, ":")
+		if !ok || textproto.TrimString(name) == "" {
+			return errors.New(`--header must be "Name: value" or @FILE`)
+		}
+		r.Headers.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+	}
+	if sel := credential.FromHeaders(r.Headers); !fromFile && sel.Header != "" && !sel.Redacted && sel.Malformed == "" {
+		return hint(fmt.Errorf("--header %s is not taken with a credential: other users of the machine can read the arguments of a command", sel.Header),
+			"put the headers into a file for --header @FILE, or the token into one for --token-file")
+	}
+	return nil
+}

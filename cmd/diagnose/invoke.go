@@ -1,0 +1,45 @@
+package main
+
+import (
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"diagnose/checks"
+	"diagnose/report"
+)
+
+func (a *app) invokeCommand() *cobra.Command {
+	var opts checks.Options
+	c := &cobra.Command{
+		Use:   "invoke [CASE|TARGET]",
+		Short: "Would this invocation succeed or fail, why, and what repairs it?",
+		Example: `  diagnose invoke case/
+  diagnose invoke --service service.json --policy policy.json --token-file token.jwt
+  diagnose invoke --service service.json --policy policy.json --principal serviceAccount:a@p.iam.gserviceaccount.com
+  diagnose invoke --response answer.http`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	in := a.evidenceFlags(c)
+	c.Flags().BoolVar(&opts.Strict, "strict", false, "allow no assumption: what rests on one is undetermined")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		s, err := in.snapshot(c.Context(), args)
+		if err != nil {
+			return err
+		}
+		v := checks.Judge(s, opts)
+		a.code = exitOf(v.Decision)
+		return a.print(func(w io.Writer, st report.Style) error { return report.Invoke(w, a.format, v, st) })
+	}
+	return c
+}
+
+func exitOf(d checks.Decision) int {
+	switch d {
+	case checks.Allowed:
+		return exitAllowed
+	case checks.Denied:
+		return exitDenied
+	}
+	return exitOpen
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"diagnose/report"
+)
+
+// The exit codes of every command.
+const (
+	exitAllowed = 0 // allowed, or nothing at or above the threshold
+	exitDenied  = 1 // denied, or findings at or above the threshold
+	exitUsage   = 2 // bad usage or unreadable input
+	exitOpen    = 3 // no answer: undetermined, an API failure, an incomplete scan
+)
+
+// A Process is what a command needs of the process that it runs in.
+type Process struct {
+	Args   []string
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+	Getenv func(string) string
+}
+
+// An app is one run of the command line.
+type app struct {
+	Process
+	format, output, color string
+	quiet, verbose        bool
+	code                  int
+}
+
+// Main runs the command line and returns the exit code.
+func Main(ctx context.Context, p Process) int {
+	a := &app{Process: p}
+	root := a.root()
+	root.SetArgs(p.Args)
+	root.SetIn(p.Stdin)
+	root.SetOut(p.Stdout)
+	root.SetErr(p.Stderr)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return a.code
+	case errors.Is(err, syscall.EPIPE):
+		return a.code
+	}
+	fmt.Fprintf(p.Stderr, "diagnose: error: %s\n", report.Clean(err.Error()))
+	var h *hinted
+	if errors.As(err, &h) {
+		for _, hint := range h.hints {
+			fmt.Fprintf(p.Stderr, "diagnose: hint: %s\n", report.Clean(hint))
+		}
+	}
+	var f *failure
+	if errors.As(err, &f) {
+		return exitOpen
+	}
+	return exitUsage
+}
+
+// A hinted error tells what to do next.
+type hinted struct {
+	error
+	hints []string
+}
+
+func (h *hinted) Unwrap() error { return h.error }
+
+func hint(err error, hints ...string) error { return &hinted{err, hints} }
+
+// A failure is an error that is not the user's: no answer could be had.
+type failure struct{ error }
+
+func (f *failure) Unwrap() error { return f.error }
+
+const longHelp = `diagnose answers for Google Cloud functions and Cloud Run services: would this
+invocation succeed or fail, why, and what repairs it?
+
+  gcloud run services describe orders --region=europe-west1 --format=json > service.json
+  gcloud run services get-iam-policy orders --region=europe-west1 --format=json > policy.json
+  diagnose invoke --service service.json --policy policy.json --token-file token.jwt
+
+Exit codes: 0 allowed or nothing found, 1 denied or findings, 2 bad usage or
+unreadable input, 3 no answer.`
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "diagnose", Short: "Why an invocation succeeds or fails, and what repairs it", Long: longHelp,
+		SilenceUsage: true, SilenceErrors: true, Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&a.format, "format", "table", "format of the report: "+strings.Join(report.Formats, ", "))
+	f.StringVarP(&a.output, "output", "o", "", "write the report to this `FILE`")
+	f.StringVar(&a.color, "color", "auto", "colour: auto, always or never")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress, warnings or hints")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "show every check")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return hint(err, "see diagnose "+c.Name()+" --help")
+	})
+	root.AddCommand(a.commands()...)
+	return root
+}
+
+// commands lists the commands: a new one is a file of its own and a line here.
+func (a *app) commands() []*cobra.Command {
+	return []*cobra.Command{
+		a.invokeCommand(), a.tokenCommand(), a.whoCommand(),
+		a.checksCommand(), a.explainCommand(), a.demoCommand(), a.versionCommand(),
+	}
+}
+
+// style is how to lay text out on this terminal.
+func (a *app) style() (report.Style, error) {
+	st := report.Style{Verbose: a.verbose}
+	file, _ := a.Stdout.(*os.File)
+	terminal := file != nil && a.output == "" && term.IsTerminal(int(file.Fd()))
+	switch a.color {
+	case "always":
+		st.Color = true
+	case "never":
+	case "auto":
+		st.Color = terminal && a.Getenv("NO_COLOR") == "" && a.Getenv("TERM") != "dumb"
+	default:
+		return st, fmt.Errorf("--color must be auto, always or never, got %q", a.color)
+	}
+	if terminal {
+		if w, _, err := term.GetSize(int(file.Fd())); err == nil && w >= 40 {
+			st.Width = min(w, 100)
+		}
+	}
+	locale := a.Getenv("LC_ALL") + a.Getenv("LC_CTYPE") + a.Getenv("LANG")
+	st.ASCII = locale == "C" || locale == "POSIX"
+	return st, nil
+}
+
+// print writes a report to stdout or, whole or not at all, to the file of -o.
+func (a *app) print(render func(io.Writer, report.Style) error) error {
+	if err := report.CheckFormat(a.format, report.Formats); err != nil {
+		return err
+	}
+	st, err := a.style()
+	if err != nil {
+		return err
+	}
+	if a.output == "" {
+		return render(a.Stdout, st)
+	}
+	var b bytes.Buffer
+	if err := render(&b, st); err != nil {
+		return err
+	}
+	return writeFile(a.output, b.Bytes())
+}
+
+// writeFile replaces a file in one step, so that it is never half-written.
+func writeFile(name string, data []byte) error {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return os.WriteFile(name, data, 0o644) // a device or pipe cannot be replaced
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(name), ".diagnose-*")
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(data)
+	if err == nil {
+		err = tmp.Chmod(0o644)
+	}
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), name)
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	return nil
+}
+
+// warn tells something on stderr that is no part of the report.
+func (a *app) warn(format string, args ...any) {
+	if !a.quiet {
+		fmt.Fprintf(a.Stderr, "diagnose: "+format+"\n", args...)
+	}
+}

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"diagnose/checks"
+	"diagnose/report"
+)
+
+func (a *app) whoCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "who [CASE|TARGET]",
+		Short:   "Who can invoke this service, through which binding, on which resource?",
+		Example: "  diagnose who --service service.json --policy policy.json --ancestor-policies ancestors.json",
+		Args:    cobra.MaximumNArgs(1),
+	}
+	in := a.evidenceFlags(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		s, err := in.snapshot(c.Context(), args)
+		if err != nil {
+			return err
+		}
+		r := checks.Who(s)
+		if !r.Complete && r.Public == "" {
+			a.code = exitOpen
+		}
+		return a.print(func(w io.Writer, st report.Style) error { return report.Who(w, a.format, r, st) })
+	}
+	return c
+}
