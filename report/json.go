@@ -2,7 +2,10 @@ package report
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
+	"strings"
+	"unicode/utf16"
 
 	"diagnose/checks"
 	"diagnose/internal/evidence"
@@ -81,11 +84,26 @@ type (
 	}
 )
 
+// writeJSON writes a document without secrets, and with the characters that a
+// terminal would obey spelt as escapes.
 func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	var b, out strings.Builder
+	e := json.NewEncoder(&b)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return fmt.Errorf("encoding the report: %w", err)
+	}
+	for _, r := range secret.ReplaceAllString(b.String(), "[secret removed]") {
+		if r == '\n' || !hidden(r) {
+			out.WriteRune(r)
+			continue
+		}
+		for _, u := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&out, `\u%04x`, u)
+		}
+	}
+	return write(w, out.String())
 }
 
 func verdictJSON(v checks.Verdict) wireVerdict {

@@ -3,6 +3,7 @@ package report
 import (
 	"regexp"
 	"strings"
+	"unicode"
 
 	"diagnose/checks"
 )
@@ -39,19 +40,29 @@ func Shell(c checks.Command) string {
 	return s
 }
 
-// Clean replaces control characters, which a terminal would obey, and the
-// marks that turn the direction of text.
+// Clean makes text of the evidence safe to print in one line: characters that
+// a terminal would obey, or that hide or turn text, become U+FFFD, and what
+// looks like a secret is taken out.
 func Clean(s string) string {
-	return strings.Map(func(r rune) rune {
+	return secret.ReplaceAllString(strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t' || r == '\r':
 			return ' '
-		case r < 0x20 || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0xfeff:
+		case hidden(r):
 			return '\ufffd'
 		}
 		return r
-	}, s)
+	}, s), "[secret removed]")
 }
+
+// hidden reports whether a character shows nothing by itself: a control, a
+// format such as the marks that turn the direction of text, a line separator.
+func hidden(r rune) bool { return unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) }
+
+// secret matches credentials, which belong in no report wherever the evidence
+// carried them: in a URL, a log text, a name.
+var secret = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*|ya29\.[A-Za-z0-9_.-]{12,}|AIza[A-Za-z0-9_-]{30,}|` +
+	`GOCSPX-[A-Za-z0-9_-]{10,}|1//0[A-Za-z0-9_-]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY-----`)
 
 func shells(cs []checks.Command) []string {
 	out := make([]string, len(cs))
