@@ -37,25 +37,33 @@ token with an e-mail claim. Scheduler, Pub/Sub and Eventarc may fail.`,
 		if f, off := in.iapOff(); off {
 			return f
 		}
-		cite, c := in.Service.Source.At("/iapEnabled"), in.sent.credential
-		switch {
-		case !in.sent.known:
-			return unknown("IAP is on, and it is not known what the request carries", in.gatherCaller()...)
-		case c.Kind == credential.None:
-			f := fail("IAP is on and the request carries no credential, so it is sent to sign in", Answer{Status: 302, Also: []int{401}, Location: "https://accounts.google.com/"}, cite)
-			f.Fixes = in.iapSignIn()
-			return f
-		case c.Kind != credential.IDToken && c.Kind != credential.SelfSigned:
-			f := fail(fmt.Sprintf("IAP is on and takes no %s", c.Kind), Answer{Status: 401}, cite, in.sent.source)
-			f.Fixes = in.iapSignIn()
-			return f
-		case c.Claims.Email == "" && c.Kind == credential.IDToken:
-			f := fail("IAP needs the email claim, and the token has none", Answer{Status: 401}, cite, in.sent.source)
-			f.Fixes = in.mint()
-			return f
+		f := in.passIAP()
+		if !in.service().GetIapEnabled() && (f.Outcome == Fail || f.Outcome == Pass) {
+			f.Assumes = append(f.Assumes, Assumption{Text: "IAP stands before the service, as the observed answer shows", Gather: in.describeService()})
 		}
-		return in.iapAccess(cite)
+		return f
 	},
+}
+
+func (in *Invocation) passIAP() Finding {
+	cite, c := in.Service.Source.At("/iapEnabled"), in.sent.credential
+	switch {
+	case !in.sent.known:
+		return unknown("IAP is on, and it is not known what the request carries", in.gatherCaller()...)
+	case c.Kind == credential.None:
+		f := fail("IAP is on and the request carries no credential, so it is sent to sign in", Answer{Status: 302, Also: []int{401}, Location: "https://accounts.google.com/"}, cite)
+		f.Fixes = in.iapSignIn()
+		return f
+	case c.Kind != credential.IDToken && c.Kind != credential.SelfSigned:
+		f := fail(fmt.Sprintf("IAP is on and takes no %s", c.Kind), Answer{Status: 401}, cite, in.sent.source)
+		f.Fixes = in.iapSignIn()
+		return f
+	case c.Claims.Email == "" && c.Kind == credential.IDToken:
+		f := fail("IAP needs the email claim, and the token has none", Answer{Status: 401}, cite, in.sent.source)
+		f.Fixes = in.mint()
+		return f
+	}
+	return in.iapAccess(cite)
 }
 
 // iapAccess asks the policies that were read for the accessor role. IAP's own

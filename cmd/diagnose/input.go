@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/textproto"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +17,7 @@ import (
 	"diagnose/fixtures"
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
+	"diagnose/report"
 )
 
 // An input is what the flags say of the evidence.
@@ -59,6 +60,11 @@ func (a *app) evidenceFlags(c *cobra.Command) *input {
 	return in
 }
 
+const tokenHint = "put the token into a file for --token-file, into a variable for --token-env, or pipe it: --token-file -"
+
+// errSecretArgument refuses a token among the arguments.
+var errSecretArgument = hint(errors.New("a token is not taken as an argument: other users of the machine can read the arguments of a command"), tokenHint)
+
 // demoPrefix starts the name of an embedded case.
 const demoPrefix = "demo:"
 
@@ -70,12 +76,19 @@ var errNoInput = errors.New("no case, target or evidence was given")
 func (in *input) snapshot(ctx context.Context, args []string) (evidence.Snapshot, error) {
 	var s evidence.Snapshot
 	if in.token != "" {
-		return s, hint(errors.New("--token is not taken: other users of the machine can read the arguments of a command"),
-			"put the token into a file for --token-file, into a variable for --token-env, or pipe it: --token-file -")
+		return s, errSecretArgument
+	}
+	for flag, v := range in.members {
+		if isSecret(*v) {
+			return s, hint(fmt.Errorf("--%s names a file: %w", flag, errSecretArgument), tokenHint)
+		}
 	}
 	if len(args) == 0 && !in.any() {
 		return s, hint(errNoInput, "diagnose invoke CASE, for a folder or .txtar file of evidence",
 			"diagnose invoke --service service.json --policy policy.json --token-file token.jwt", "diagnose demo shows what it answers")
+	}
+	if len(args) > 0 && isSecret(args[0]) {
+		return s, errSecretArgument
 	}
 	if len(args) > 0 {
 		var err error
@@ -251,33 +264,72 @@ func (in *input) readRequest(s *evidence.Snapshot) error {
 	return nil
 }
 
-// addHeader adds one header, or those of a file. A credential among the
-// arguments is refused: other users of the machine can read them.
+// addHeader adds one header, or those of a file.
 func (in *input) addHeader(r *evidence.Request, h string) error {
 	if r.Headers == nil {
 		r.Headers = http.Header{}
 	}
-	lines, fromFile := []string{h}, false
 	if name, ok := strings.CutPrefix(h, "@"); ok {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			return fmt.Errorf("--header: %w", err)
 		}
-		lines, fromFile = strings.Split(string(data), "\n"), true
-	}
-	for _, l := range lines {
-		if l = strings.TrimSpace(l); l == "" {
-			continue
+		for i, l := range strings.Split(string(data), "\n") {
+			if strings.TrimSpace(l) == "" {
+				continue
+			}
+			if err := addLine(r.Headers, l); err != nil {
+				return fmt.Errorf("--header: %s: line %d %w", name, i+1, err)
+			}
 		}
-		name, value, ok := strings.Cut(l, ":")
-		if !ok || textproto.TrimString(name) == "" {
-			return errors.New(`--header must be "Name: value" or @FILE`)
-		}
-		r.Headers.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+		return nil
 	}
-	if sel := credential.FromHeaders(r.Headers); !fromFile && sel.Header != "" && !sel.Redacted && sel.Malformed == "" {
-		return hint(fmt.Errorf("--header %s is not taken with a credential: other users of the machine can read the arguments of a command", sel.Header),
-			"put the headers into a file for --header @FILE, or the token into one for --token-file")
+	one := http.Header{}
+	if err := addLine(one, h); err != nil {
+		return fmt.Errorf("--header %w", err)
+	}
+	for name, values := range one {
+		if holdsSecret(name, values[0]) {
+			return hint(fmt.Errorf("--header %s is not taken with a credential: other users of the machine can read the arguments of a command", report.Clean(name)),
+				"put the headers into a file for --header @FILE, or the token into one for --token-file")
+		}
+		r.Headers[name] = append(r.Headers[name], values...)
 	}
 	return nil
+}
+
+func addLine(h http.Header, line string) error {
+	name, value, ok := strings.Cut(line, ":")
+	if name = strings.TrimSpace(name); !ok || name == "" || strings.ContainsAny(name, " \t") {
+		return errors.New(`must be "Name: value" or @FILE`)
+	}
+	h.Add(name, strings.TrimSpace(value))
+	return nil
+}
+
+// secretHeaders carry credentials, in canonical form.
+var secretHeaders = []string{"Authorization", "X-Serverless-Authorization", "Proxy-Authorization", "X-Forwarded-Authorization",
+	"Cookie", "X-Goog-Api-Key", "X-Api-Key", "X-Goog-Iap-Jwt-Assertion"}
+
+// holdsSecret reports whether a header that stands among the arguments holds a
+// credential, and not what people write in its place.
+func holdsSecret(name, value string) bool {
+	if name == credential.Authorization || name == credential.Serverless {
+		sel := credential.FromHeaders(http.Header{name: {value}})
+		return value != "" && !sel.Redacted && sel.Malformed != "has no token behind Bearer"
+	}
+	sel := credential.FromHeaders(http.Header{credential.Authorization: {"Bearer " + value}})
+	if slices.Contains(secretHeaders, name) {
+		return value != "" && !sel.Redacted
+	}
+	return isSecret(value)
+}
+
+// isSecret reports whether a value is a credential by its form.
+func isSecret(value string) bool {
+	switch credential.Decode(value).Kind {
+	case credential.None, credential.Opaque, credential.Several:
+		return false
+	}
+	return true
 }

@@ -191,10 +191,3 @@ func writeFile(name string, data []byte) error {
 	}
 	return nil
 }
-
-// warn tells something on stderr that is no part of the report.
-func (a *app) warn(format string, args ...any) {
-	if !a.quiet {
-		fmt.Fprintf(a.Stderr, "diagnose: "+format+"\n", args...)
-	}
-}
