@@ -1,0 +1,102 @@
+package gather
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// Defaults are the project and region that commands without flags use, and
+// where they come from. Empty ones are set nowhere.
+type Defaults struct {
+	Project, ProjectFrom string
+	Region, RegionFrom   string
+}
+
+// FindDefaults looks for project and region where gcloud does, in its order:
+// environment variables, then the active configuration. GOOGLE_CLOUD_PROJECT,
+// which the client libraries read, comes between the two. The project of
+// Application Default Credentials is for the caller to fall back to.
+// See https://docs.cloud.google.com/sdk/docs/properties.
+func FindDefaults(getenv func(string) string) Defaults {
+	var d Defaults
+	file := readConfiguration(getenv)
+	d.Project, d.ProjectFrom = firstSet(getenv, file, []string{"CLOUDSDK_CORE_PROJECT", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"}, []string{"core/project"})
+	d.Region, d.RegionFrom = firstSet(getenv, file, []string{"CLOUDSDK_RUN_REGION", "CLOUDSDK_FUNCTIONS_REGION"}, []string{"run/region", "functions/region"})
+	return d
+}
+
+func firstSet(getenv func(string) string, file map[string]string, variables, properties []string) (value, from string) {
+	for _, v := range variables {
+		if s := strings.TrimSpace(getenv(v)); s != "" {
+			return s, v
+		}
+	}
+	for _, p := range properties {
+		if s := file[p]; s != "" {
+			return s, "gcloud property " + p
+		}
+	}
+	return "", ""
+}
+
+// readConfiguration reads the properties of gcloud's active configuration.
+// One that cannot be read has none.
+func readConfiguration(getenv func(string) string) map[string]string {
+	dir := configurationFolder(getenv)
+	if dir == "" {
+		return nil
+	}
+	name := getenv("CLOUDSDK_ACTIVE_CONFIG_NAME")
+	if name == "" {
+		if b, err := os.ReadFile(filepath.Join(dir, "active_config")); err == nil {
+			name = strings.TrimSpace(string(b))
+		}
+	}
+	if name == "" {
+		name = "default"
+	}
+	if name != filepath.Base(name) {
+		return nil
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "configurations", "config_"+name))
+	if err != nil {
+		return nil
+	}
+	return properties(b)
+}
+
+func configurationFolder(getenv func(string) string) string {
+	if dir := getenv("CLOUDSDK_CONFIG"); dir != "" {
+		return dir
+	}
+	if runtime.GOOS == "windows" {
+		if dir := getenv("APPDATA"); dir != "" {
+			return filepath.Join(dir, "gcloud")
+		}
+		return ""
+	}
+	if home := getenv("HOME"); home != "" {
+		return filepath.Join(home, ".config", "gcloud")
+	}
+	return ""
+}
+
+// properties reads the INI form of a configuration as "section/key".
+func properties(b []byte) map[string]string {
+	out, section := map[string]string{}, ""
+	for sc := bufio.NewScanner(bytes.NewReader(b)); sc.Scan(); {
+		line := strings.TrimSpace(sc.Text())
+		if strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]") {
+			section = strings.TrimSpace(line[1 : len(line)-1])
+			continue
+		}
+		if key, value, ok := strings.Cut(line, "="); ok && !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, ";") {
+			out[section+"/"+strings.TrimSpace(key)] = strings.TrimSpace(value)
+		}
+	}
+	return out
+}

@@ -1,0 +1,313 @@
+// Package gather reads the evidence about one function or service from
+// Google's APIs. It only reads, and has no opinion on what it reads: every
+// document becomes a fact of a snapshot, and one that cannot be read an
+// unknown fact with the reason.
+//
+// What the target's name alone tells is asked for at once; what needs the
+// function's, the policies' or the hierarchy's answer follows in a second
+// round. No other package of the tree uses the API clients.
+package gather
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"cloud.google.com/go/eventarc/apiv1/eventarcpb"
+	"cloud.google.com/go/functions/apiv2/functionspb"
+	"cloud.google.com/go/iam/apiv1/iampb"
+	denypb "cloud.google.com/go/iam/apiv2/iampb"
+	"cloud.google.com/go/run/apiv2/runpb"
+	"github.com/googleapis/gax-go/v2"
+
+	"diagnose/internal/evidence"
+)
+
+// Options says how to reach the APIs. The zero Options uses Application
+// Default Credentials and the limits below.
+type Options struct {
+	Project, Region string // defaults for a target that names none
+	// Scope is the widest resource that the caller can analyze policies on,
+	// "organizations/1" or "folders/1". Where it is "", the hierarchy is asked
+	// for and Policy Analyzer looks at the project only.
+	Scope        string
+	Impersonate  string // e-mail of a service account to read as
+	QuotaProject string
+	Emulator     string // host:port of an emulator of all APIs
+
+	Timeout     time.Duration // for everything; 0 stands for 20 s
+	CallTimeout time.Duration // for one call; 0 stands for 10 s
+	Log         func(Call)    // told of every finished call; may be called concurrently
+	Now         func() time.Time
+}
+
+func (o Options) withDefaults() Options {
+	if o.Timeout <= 0 {
+		o.Timeout = 20 * time.Second
+	}
+	if o.CallTimeout <= 0 {
+		o.CallTimeout = 10 * time.Second
+	}
+	o.CallTimeout = min(o.CallTimeout, o.Timeout)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// Collect reads everything about a target. It fails where nothing can be
+// known: no credentials, a target that does not exist or that is not unique,
+// ctx cancelled. A document that cannot be read fails nothing; it is an
+// unknown fact whose reason is an *Unreadable.
+func Collect(ctx context.Context, t Target, o Options) (evidence.Snapshot, error) {
+	o = o.withDefaults()
+	user := ctx
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	clientOptions, project, err := clientOptions(ctx, o)
+	if err != nil {
+		return evidence.Snapshot{}, err
+	}
+	c := &collector{Options: o, clients: newClients(ctx, clientOptions)}
+	defer c.clients.close()
+	if o.Project == "" {
+		c.Project = project
+	}
+	s, err := c.collect(ctx, t)
+	if user.Err() != nil {
+		return evidence.Snapshot{}, fmt.Errorf("reading %s: %w", t, user.Err())
+	}
+	return s, err
+}
+
+type collector struct {
+	Options
+	*clients
+}
+
+// later starts f and returns how to wait for its answer.
+func later[T any](f func() T) func() T {
+	var out T
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		out = f()
+	}()
+	return func() T {
+		<-done
+		return out
+	}
+}
+
+// all runs the functions at the same time.
+func all(fs ...func()) {
+	var wg sync.WaitGroup
+	for _, f := range fs {
+		wg.Go(f)
+	}
+	wg.Wait()
+}
+
+func (c *collector) collect(ctx context.Context, t Target) (evidence.Snapshot, error) {
+	t, place, err := c.resolve(ctx, t)
+	if err != nil {
+		return evidence.Snapshot{}, err
+	}
+	if place == nil {
+		place = later(func() hierarchy { return c.lookup(ctx, t) })
+	}
+	r := c.firstRound(ctx, t)
+	deny := later(func() evidence.Fact[[]*denypb.Policy] { return c.denyPolicies(ctx, t, r.deny, place) })
+	s := evidence.Snapshot{Now: c.Now()}
+	s.Request = evidence.Known(evidence.Request{URL: t.URL, Time: s.Now}, evidence.Source{Document: "command line"})
+
+	s.Function = ofService(t, r.function())
+	service, renamed := c.serviceOf(t, s.Function)
+	if renamed {
+		r.service, r.policy, r.effective = c.readService(ctx, t, service)
+	}
+	above := later(func() []scoped { return c.aboveProject(ctx, t, service, place()) })
+	trigger := later(func() evidence.Fact[*eventarcpb.Trigger] { return c.trigger(ctx, s.Function) })
+	analysis := later(func() analysis { return c.analyze(ctx, c.question(t, s.Function, service, r), renamed) })
+
+	s.Service, s.Policy, s.FunctionPolicy = r.service(), r.policy(), r.functionPolicy()
+	if err := c.unclear(t, s, place); err != nil {
+		return evidence.Snapshot{}, err
+	}
+	s.Trigger, s.DenyPolicies = trigger(), deny()
+	s.Project, s.Tags = place().project(t), place().tags(service)
+	s.Ancestors = ancestors(t, place(), append(r.effective(), above()...))
+	s.Policy = ownPolicy(s.Policy, service, r.effective())
+	s.Roles, s.Groups = analysis().roles, analysis().groups
+	prune(&s)
+	return s, nil
+}
+
+// round is what the target's name alone lets read.
+type round struct {
+	function       func() evidence.Fact[evidence.Function]
+	functionPolicy func() evidence.Fact[*iampb.Policy]
+	service        func() evidence.Fact[*runpb.Service]
+	policy         func() evidence.Fact[*iampb.Policy]
+	effective      func() []scoped
+	deny           func() denyList
+}
+
+func (c *collector) firstRound(ctx context.Context, t Target) round {
+	var r round
+	r.function = later(func() evidence.Fact[evidence.Function] { return c.function(ctx, t.functionName()) })
+	r.functionPolicy = later(func() evidence.Fact[*iampb.Policy] { return c.functionPolicy(ctx, t.functionName()) })
+	r.service, r.policy, r.effective = c.readService(ctx, t, t.serviceName())
+	r.deny = later(func() denyList { return c.listDeny(ctx, "projects/"+t.Project) })
+	return r
+}
+
+// ofService drops a function that has only the name in common with the
+// service that was asked about.
+func ofService(t Target, f evidence.Fact[evidence.Function]) evidence.Fact[evidence.Function] {
+	fn, ok := f.Get()
+	if t.Kind == ServiceKind && (!ok || lastPart(fn.GetServiceConfig().GetService()) != t.Name) {
+		return evidence.Fact[evidence.Function]{}
+	}
+	return f
+}
+
+func (c *collector) readService(ctx context.Context, t Target, name string) (func() evidence.Fact[*runpb.Service], func() evidence.Fact[*iampb.Policy], func() []scoped) {
+	scopes := []string{"projects/" + t.Project}
+	if c.Scope != "" {
+		scopes = append(scopes, c.Scope)
+	}
+	return later(func() evidence.Fact[*runpb.Service] { return c.service(ctx, name) }),
+		later(func() evidence.Fact[*iampb.Policy] { return c.servicePolicy(ctx, name) }),
+		later(func() []scoped { return c.effectivePolicies(ctx, t, name, scopes) })
+}
+
+// serviceOf names the Cloud Run service of the target, and whether that is
+// another one than its name let expect.
+func (c *collector) serviceOf(t Target, f evidence.Fact[evidence.Function]) (name string, renamed bool) {
+	guess := t.serviceName()
+	fn, ok := f.Get()
+	named := fn.GetServiceConfig().GetService()
+	if !ok || named == "" || lastPart(named) == lastPart(guess) {
+		return guess, false
+	}
+	return t.location() + "/services/" + lastPart(named), true
+}
+
+func lastPart(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }
+
+// unclear is the error where neither a function nor a service of the name
+// exists, or one of each that have nothing to do with each other.
+func (c *collector) unclear(t Target, s evidence.Snapshot, place func() hierarchy) error {
+	service, function := notFound(s.Service.Reason()), notFound(s.Function.Reason())
+	if service && (function || t.Kind == ServiceKind) || function && t.Kind == FunctionKind {
+		return place().missing(t)
+	}
+	svc, both := s.Service.Get()
+	if t.Kind == AnyKind && gen1(s) && both && !managed(svc) {
+		return fmt.Errorf("%q is a gen1 function and also a Cloud Run service: name the one as %s or the other as %s", t.Name, t.functionName(), t.serviceName())
+	}
+	return nil
+}
+
+func notFound(err error) bool {
+	var u *Unreadable
+	return errors.As(err, &u) && u.Code == codes.NotFound
+}
+
+func gen1(s evidence.Snapshot) bool {
+	fn, ok := s.Function.Get()
+	return ok && fn.GetEnvironment() == functionspb.Environment_GEN_1
+}
+
+// managed reports whether Cloud Functions made a service.
+func managed(s *runpb.Service) bool { return s.GetLabels()["goog-managed-by"] == "cloudfunctions" }
+
+// prune drops what does not apply: a plain service has no function, and a
+// gen1 function no service, save one that is being upgraded.
+func prune(s *evidence.Snapshot) {
+	if !s.Function.Known() && (s.Function.Reason() == evidence.ErrNotGathered || notFound(s.Function.Reason())) {
+		s.Function, s.FunctionPolicy = evidence.Fact[evidence.Function]{}, evidence.Fact[*iampb.Policy]{}
+	}
+	if svc, _ := s.Service.Get(); gen1(*s) && !managed(svc) {
+		s.Service, s.Policy = evidence.Fact[*runpb.Service]{}, evidence.Fact[*iampb.Policy]{}
+	}
+}
+
+// fact reads one document.
+func fact[T any](ctx context.Context, c *collector, m Method, name, url string, f func(context.Context, gax.CallOption) (T, error)) evidence.Fact[T] {
+	src := evidence.Source{Document: url}
+	v, err := call(ctx, c, m, name, f)
+	if err != nil {
+		return evidence.Unknown[T](err, src)
+	}
+	return evidence.Known(v, src)
+}
+
+func (c *collector) function(ctx context.Context, name string) evidence.Fact[evidence.Function] {
+	return fact(ctx, c, getFunction, name, "https://cloudfunctions.googleapis.com/v2/"+name, func(ctx context.Context, o gax.CallOption) (evidence.Function, error) {
+		client, err := c.functions()
+		if err != nil {
+			return evidence.Function{}, err
+		}
+		fn, err := client.GetFunction(ctx, &functionspb.GetFunctionRequest{Name: name}, o)
+		gen1 := fn.GetEnvironment() == functionspb.Environment_GEN_1
+		return evidence.Function{Function: fn, EventOnly: gen1 && fn.GetEventTrigger() != nil && fn.GetUrl() == ""}, err
+	})
+}
+
+func (c *collector) functionPolicy(ctx context.Context, name string) evidence.Fact[*iampb.Policy] {
+	return fact(ctx, c, getFunctionPolicy, name, "https://cloudfunctions.googleapis.com/v2/"+name+":getIamPolicy", func(ctx context.Context, o gax.CallOption) (*iampb.Policy, error) {
+		client, err := c.functions()
+		if err != nil {
+			return nil, err
+		}
+		return client.GetIamPolicy(ctx, policyRequest(name), o)
+	})
+}
+
+func (c *collector) service(ctx context.Context, name string) evidence.Fact[*runpb.Service] {
+	return fact(ctx, c, getService, name, "https://run.googleapis.com/v2/"+name, func(ctx context.Context, o gax.CallOption) (*runpb.Service, error) {
+		client, err := c.run()
+		if err != nil {
+			return nil, err
+		}
+		return client.GetService(ctx, &runpb.GetServiceRequest{Name: name}, o)
+	})
+}
+
+func (c *collector) servicePolicy(ctx context.Context, name string) evidence.Fact[*iampb.Policy] {
+	return fact(ctx, c, getServicePolicy, name, "https://run.googleapis.com/v2/"+name+":getIamPolicy", func(ctx context.Context, o gax.CallOption) (*iampb.Policy, error) {
+		client, err := c.run()
+		if err != nil {
+			return nil, err
+		}
+		return client.GetIamPolicy(ctx, policyRequest(name), o)
+	})
+}
+
+// policyRequest asks for version 3: in an older one conditions are hidden.
+func policyRequest(name string) *iampb.GetIamPolicyRequest {
+	return &iampb.GetIamPolicyRequest{Resource: name, Options: &iampb.GetPolicyOptions{RequestedPolicyVersion: 3}}
+}
+
+// trigger reads the Eventarc trigger of an event-driven function.
+func (c *collector) trigger(ctx context.Context, f evidence.Fact[evidence.Function]) evidence.Fact[*eventarcpb.Trigger] {
+	fn, _ := f.Get()
+	name := fn.GetEventTrigger().GetTrigger()
+	if name == "" {
+		return evidence.Fact[*eventarcpb.Trigger]{}
+	}
+	return fact(ctx, c, getTrigger, name, "https://eventarc.googleapis.com/v1/"+name, func(ctx context.Context, o gax.CallOption) (*eventarcpb.Trigger, error) {
+		client, err := c.triggers()
+		if err != nil {
+			return nil, err
+		}
+		return client.GetTrigger(ctx, &eventarcpb.GetTriggerRequest{Name: name}, o)
+	})
+}
