@@ -45,7 +45,7 @@ func Checks(w io.Writer, format string, gates []checks.Gate, st Style) error {
 	if format == "table" {
 		p := &page{st: st}
 		p.table([]string{"gate", "check", "known by", "good answer"}, rows)
-		return write(w, p.trimmed())
+		return p.send(w)
 	}
 	s := "| gate | check | known by | good answer |\n|---|---|---|---|\n"
 	for _, r := range rows {
@@ -55,6 +55,15 @@ func Checks(w io.Writer, format string, gates []checks.Gate, st Style) error {
 		return writeHTML(w, "Checks", s)
 	}
 	return write(w, s)
+}
+
+// confidences say how a rule is known.
+var confidences = map[checks.Confidence]string{
+	checks.Unproven:   "unproven: no source was found, a live probe would tell",
+	checks.Inferred:   "inferred: concluded from documented facts",
+	checks.Reported:   "reported: observed by users",
+	checks.Source:     "source: read in Google's own source or messages",
+	checks.Documented: "documented: stated in Google's documentation",
 }
 
 // Explain writes what one check asks, why, and where the rule stands.
@@ -71,17 +80,17 @@ func Explain(w io.Writer, format string, g checks.Gate, c checks.Check, stories 
 		return write(w, s)
 	}
 	p := &page{st: st}
-	p.para("", c.ID+": "+c.Title)
+	p.painted(bold, "", c.ID+": "+c.Title)
 	p.WriteString("\n")
 	p.para("", doc)
 	p.WriteString("\n")
-	p.para("gate      ", g.Name+", refuses with "+g.Refuses)
-	p.para("known by  ", c.Confidence.String())
-	p.para("source    ", c.Ref)
+	p.fact("gate", g.Name+", refuses with "+g.Refuses)
+	p.fact("known by", confidences[c.Confidence])
+	p.fact("source", c.Ref)
 	for _, s := range stories {
-		p.para("story     ", "diagnose demo "+s)
+		p.fact("example", "diagnose demo "+s)
 	}
-	return write(w, p.trimmed())
+	return p.send(w)
 }
 
 // A StoryRow is one embedded case in a list.
@@ -112,5 +121,6 @@ func Stories(w io.Writer, format string, stories []StoryRow, st Style) error {
 		return writeHTML(w, "Stories", b.String())
 	}
 	p.table([]string{"story", "decision", "cause"}, rows)
-	return write(w, p.trimmed()+"\ndiagnose demo NAME tells one of them\n")
+	p.WriteString("\nmore: diagnose demo NAME\n")
+	return p.send(w)
 }

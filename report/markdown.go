@@ -28,7 +28,7 @@ func markdown(v checks.Verdict) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## %s: %s\n\n", v.Decision, md(v.Headline()))
 	if o := v.Observed; o != nil {
-		fmt.Fprintf(&b, "- **Observed:** %d, written by %s (%s); %s\n", o.Status, md(orDash(o.Author)), md(orDash(o.AuthorBasis)), agreementWords[o.Agrees])
+		fmt.Fprintf(&b, "- **Observed:** %s\n", md(observed(*o, v.Expected)))
 	}
 	fmt.Fprintf(&b, "- **Target:** %s\n- **Principal:** %s\n- **Basis:** %s\n", md(orDash(v.Target.URL)), md(orDash(v.Principal)), v.Basis)
 	if v.Expected != nil {
@@ -57,10 +57,6 @@ func markdown(v checks.Verdict) string {
 		}
 	}
 	return b.String()
-}
-
-var agreementWords = map[checks.Agreement]string{
-	checks.NotCompared: "there is nothing to compare it with", checks.Agrees: "as the evidence leads to", checks.Disagrees: "**not** what the evidence leads to",
 }
 
 func orDash(s string) string {
@@ -109,7 +105,7 @@ func markdownFixes(b *strings.Builder, v checks.Verdict) {
 			if !written[x.ID] {
 				b.WriteString(title)
 				title = ""
-				one(x, effectWords[x.Effect.String()])
+				one(x, effectWords[x.Effect])
 			}
 		}
 	}

@@ -41,7 +41,7 @@ func Invoke(w io.Writer, format string, v checks.Verdict, st Style) error {
 	case "html":
 		return writeHTML(w, "Invocation: "+v.Decision.String(), markdown(v))
 	}
-	return write(w, text(v, st))
+	return verdictText(v, st).send(w)
 }
 
 func write(w io.Writer, s string) error {

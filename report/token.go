@@ -40,7 +40,7 @@ func Token(w io.Writer, format string, c credential.Credential, v checks.Verdict
 	case "html":
 		return writeHTML(w, "Token", tokenMarkdown(c, v, now))
 	}
-	return write(w, tokenText(c, v, now, st))
+	return tokenText(c, v, now, st).send(w)
 }
 
 func tokenJSON(c credential.Credential, v checks.Verdict) wireToken {
@@ -84,21 +84,17 @@ func tokenFacts(c credential.Credential, now time.Time) [][2]string {
 	return rows
 }
 
-func tokenText(c credential.Credential, v checks.Verdict, now time.Time, st Style) string {
+func tokenText(c credential.Credential, v checks.Verdict, now time.Time, st Style) *page {
 	p := &page{st: st}
-	p.para("", tokenHeadline(c, v))
-	p.WriteString("\n")
+	p.painted(decisionColor[v.Decision], "", tokenHeadline(c, v))
 	for _, r := range tokenFacts(c, now) {
-		if r[1] != "" {
-			p.para(fmt.Sprintf("%-10s ", r[0]), r[1])
-		}
+		p.fact(r[0], r[1])
 	}
 	p.gates(v)
-	p.assumptions(v)
-	if f, ok := v.Cause(); ok {
-		p.WriteString("\nmore: diagnose explain " + f.Check + "\n")
-	}
-	return p.trimmed()
+	p.fixes(v)
+	p.assumptions(v.Assumptions)
+	p.more(deciding(v))
+	return p
 }
 
 func tokenMarkdown(c credential.Credential, v checks.Verdict, now time.Time) string {

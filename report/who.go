@@ -55,7 +55,7 @@ func Who(w io.Writer, format string, r checks.WhoReport, st Style) error {
 	case "html":
 		return writeHTML(w, "Who can invoke", whoMarkdown(r))
 	}
-	return write(w, whoText(r, st))
+	return whoText(r, st).send(w)
 }
 
 func whoHeadline(r checks.WhoReport) string {
@@ -86,7 +86,7 @@ func holderRow(h checks.Holder) []string {
 	return []string{h.Member, h.State.String(), h.Role, h.On, note}
 }
 
-func whoText(r checks.WhoReport, st Style) string {
+func whoText(r checks.WhoReport, st Style) *page {
 	p := &page{st: st}
 	p.para("", whoHeadline(r))
 	p.holders("", r.Holders)
@@ -105,7 +105,7 @@ func whoText(r checks.WhoReport, st Style) string {
 			p.commands("    ", a.Gather)
 		}
 	}
-	return p.trimmed()
+	return p
 }
 
 // holders writes a line for each member and, indented, how it comes to it.
