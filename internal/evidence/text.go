@@ -22,9 +22,9 @@ func decodeText(data []byte) ([]byte, error) {
 	case bytes.HasPrefix(data, []byte{0xEF, 0xBB, 0xBF}):
 		data = data[3:]
 	case bytes.HasPrefix(data, []byte{0xFF, 0xFE}):
-		data = fromUTF16(data[2:], 0)
+		data = fromUTF16(data[2:], 1) // little-endian: the high byte second
 	case bytes.HasPrefix(data, []byte{0xFE, 0xFF}):
-		data = fromUTF16(data[2:], 1)
+		data = fromUTF16(data[2:], 0)
 	}
 	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
 		return nil, errors.New("is no text: expected UTF-8")
