@@ -98,7 +98,7 @@ func (p *page) fact(name, value string) {
 	if value == "" {
 		return
 	}
-	p.para(p.st.paint(dim, fmt.Sprintf("%-10s", name)), value)
+	p.para(p.st.paint(dim, fmt.Sprintf("%-10s ", name)), value)
 }
 
 // wrap breaks text between words. A word that is longer than a line, such as a

@@ -22,9 +22,10 @@ func verdictText(v checks.Verdict, st Style) *page {
 	p.painted(decisionColor[v.Decision], "", v.Decision.String()+": "+v.Headline())
 	p.rests(v)
 	p.gates(v)
+	p.next(v)
 	p.fixes(v)
 	p.assumptions(v.Assumptions)
-	p.explanations(v)
+	p.explanations(v.Observed)
 	p.more(deciding(v))
 	return p
 }
@@ -284,21 +285,8 @@ func unseen(cs []checks.Command, seen map[string]bool) []checks.Command {
 	return out
 }
 
-// explanations writes what could account for the observed answer, or else
-// what an undetermined verdict needs.
-func (p *page) explanations(v checks.Verdict) {
-	if v.Observed != nil && len(v.Observed.Explanations) > 0 {
-		p.head("what would explain the observed answer, the most likely first:")
-		for _, e := range v.Observed.Explanations {
-			text := e.Text
-			if e.Check != "" {
-				text += " (" + e.Check + ")"
-			}
-			p.para("- ", text)
-			p.commands("    ", e.Gather)
-		}
-		return
-	}
+// next lists the commands that read what an undetermined verdict needs.
+func (p *page) next(v checks.Verdict) {
 	if v.Decision != checks.Undetermined {
 		return
 	}
@@ -312,5 +300,21 @@ func (p *page) explanations(v checks.Verdict) {
 	if len(next) > 0 {
 		p.head("to be read next:")
 		p.commands("    ", next)
+	}
+}
+
+// explanations writes what could account for the observed answer.
+func (p *page) explanations(o *checks.Observation) {
+	if o == nil || len(o.Explanations) == 0 {
+		return
+	}
+	p.head("what would explain the observed answer, the most likely first:")
+	for _, e := range o.Explanations {
+		text := e.Text
+		if e.Check != "" {
+			text += " (" + e.Check + ")"
+		}
+		p.para("- ", text)
+		p.commands("    ", e.Gather)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"diagnose/checks"
+	"diagnose/internal/evidence"
 	"diagnose/internal/iam"
 )
 
@@ -64,15 +65,25 @@ func whoHeadline(r checks.WhoReport) string {
 		name = r.Target.Function
 	}
 	name = orDash(name[strings.LastIndexByte(name, '/')+1:])
+	granted := 0
+	for _, h := range r.Holders {
+		if h.State == iam.Granted {
+			granted++
+		}
+	}
+	open := ""
+	if n := len(r.Holders) - granted; n > 0 {
+		open = fmt.Sprintf("; of %s it is not known", count(n, "more member"))
+	}
 	switch {
 	case r.Public != "":
 		return "anyone may invoke " + name + ": " + r.Public
-	case len(r.Holders) == 0 && r.Complete:
-		return "nobody that the evidence names may invoke " + name
 	case !r.Complete:
 		return "who may invoke " + name + " is not known: its own policy was not read"
+	case granted == 0:
+		return "the policies read let nobody invoke " + name + open
 	}
-	return fmt.Sprintf("%s may invoke %s", count(len(r.Holders), "member"), name)
+	return fmt.Sprintf("%s may invoke %s%s", count(granted, "member"), name, open)
 }
 
 func holderRow(h checks.Holder) []string {
@@ -80,7 +91,10 @@ func holderRow(h checks.Holder) []string {
 	if h.Condition != "" {
 		note = strings.TrimPrefix(note+"; if "+h.Condition, "; ")
 	}
-	if len(h.Via) > 0 {
+	switch kind := iam.ParseMember(h.Member).Kind; {
+	case len(h.Via) == 0 && (kind == iam.Group || kind == iam.Domain):
+		note = strings.TrimPrefix(note+"; its members were not listed", "; ")
+	case len(h.Via) > 0:
 		note = strings.TrimPrefix(note+"; members: "+strings.Join(h.Via, ", "), "; ")
 	}
 	return []string{h.Member, h.State.String(), h.Role, h.On, note}
@@ -88,37 +102,55 @@ func holderRow(h checks.Holder) []string {
 
 func whoText(r checks.WhoReport, st Style) *page {
 	p := &page{st: st}
-	p.para("", whoHeadline(r))
-	p.holders("", r.Holders)
-	if len(r.Ineffective) > 0 {
-		p.head("look like a grant, and are none")
-		p.holders("", r.Ineffective)
+	color := bold
+	if r.Public != "" {
+		color = symbols[checks.Warn].color
 	}
-	if r.Denied != "" {
-		p.head("deny policies")
-		p.para("  ", r.Denied)
-	}
+	p.painted(color, "", whoHeadline(r))
+	p.fact("permission", r.Permission)
+	p.fact("service", r.Target.Service)
+	p.fact("function", r.Target.Function)
+	p.fact("denied", r.Denied)
+	p.holders("holding it:", r.Holders)
+	p.holders("looking like a grant, and none:", r.Ineffective)
 	if len(r.Unread) > 0 {
-		p.head("not read, and may grant more")
+		p.head("not read, and may grant more:")
+		seen := map[string]bool{}
 		for _, a := range r.Unread {
 			p.para("- ", a.Text)
-			p.commands("    ", a.Gather)
+			p.commands("    ", unseen(a.Gather, seen))
 		}
 	}
 	return p
 }
 
-// holders writes a line for each member and, indented, how it comes to it.
-func (p *page) holders(indent string, hs []checks.Holder) {
-	for _, h := range hs {
-		row := holderRow(h)
-		o := map[iam.State]checks.Outcome{iam.Granted: checks.Pass, iam.Unknown: checks.Unknown, iam.NotGranted: checks.Fail}[h.State]
-		p.para(indent+p.st.sign(o)+" ", row[0])
-		p.para(indent+"    ", fmt.Sprintf("%s: %s on %s [%s%s]", row[1], row[2], row[3], h.Cite.Document, h.Cite.Pointer))
-		if row[4] != "" {
-			p.para(indent+"    ", row[4])
-		}
+// stateOutcomes gives the states of a grant the symbols of outcomes.
+var stateOutcomes = map[iam.State]checks.Outcome{iam.Granted: checks.Pass, iam.Unknown: checks.Unknown, iam.NotGranted: checks.Fail}
+
+// holders writes each member with the way in which it comes to the permission.
+func (p *page) holders(title string, hs []checks.Holder) {
+	if len(hs) == 0 {
+		return
 	}
+	p.head(title)
+	var rows [][]string
+	for _, h := range hs {
+		s := symbols[stateOutcomes[h.State]]
+		sign := s.sign
+		if p.st.ASCII {
+			sign = s.ascii
+		}
+		row := holderRow(h)
+		text := Clean(row[0]) + "\n" + Clean(row[2]+" on "+row[3])
+		if row[4] != "" {
+			text += "\n" + Clean(row[4])
+		}
+		if see := cites([]evidence.Source{h.Cite}); see != "" {
+			text += "\nsee " + Clean(see)
+		}
+		rows = append(rows, []string{p.st.paint(s.color, sign+" "+row[1]), text})
+	}
+	p.table(nil, rows)
 }
 
 func whoMarkdown(r checks.WhoReport) string {
