@@ -93,6 +93,14 @@ func Explain(w io.Writer, format string, g checks.Gate, c checks.Check, stories 
 	return p.send(w)
 }
 
+// Comment writes what a report is about, and the command that makes it.
+func Comment(w io.Writer, text, command string, st Style) error {
+	p := &page{st: st}
+	p.painted(dim, "# ", text)
+	p.WriteString("$ " + Clean(command) + "\n")
+	return p.send(w)
+}
+
 // A StoryRow is one embedded case in a list.
 type StoryRow struct {
 	Name     string `json:"name"`

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,7 +30,7 @@ func (a *app) explainCommand() *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			c, g, ok := checks.Find(args[0])
 			if !ok {
-				return hint(fmt.Errorf("no check is named %q", args[0]), near(args[0]), "diagnose checks lists them all")
+				return hint(fmt.Errorf("no check is named %q", args[0]), near(args[0], checkIDs()), "diagnose checks lists them all")
 			}
 			return a.print(func(w io.Writer, st report.Style) error {
 				return report.Explain(w, a.format, g, c, storiesOf(c.ID), st)
@@ -50,20 +49,40 @@ func checkIDs() []string {
 	return out
 }
 
-// near names the checks that share a word with a name.
-func near(name string) string {
+// near suggests the names that resemble one, or "" where none does.
+func near(name string, names []string) string {
+	best, scores := 3, map[string]int{}
+	for _, n := range names {
+		scores[n] = likeness(name, n)
+		best = max(best, scores[n])
+	}
 	var out []string
-	for _, id := range checkIDs() {
-		for _, w := range strings.Split(id, "-") {
-			if len(w) > 2 && strings.Contains(name, w) && !slices.Contains(out, id) {
-				out = append(out, id)
-			}
+	for _, n := range names {
+		if scores[n]*4 >= best*3 && len(out) < 4 {
+			out = append(out, n)
 		}
 	}
 	if len(out) == 0 {
-		out = checkIDs()
+		return ""
 	}
 	return "did you mean " + strings.Join(out, ", ") + "?"
+}
+
+// likeness counts the letters that two names have in common at the start and
+// at the end, or all of one that is part of the other.
+func likeness(a, b string) int {
+	if strings.Contains(b, a) || strings.Contains(a, b) {
+		return max(len(a), len(b))
+	}
+	shorter := min(len(a), len(b))
+	start, end := 0, 0
+	for start < shorter && a[start] == b[start] {
+		start++
+	}
+	for end < shorter-start && a[len(a)-1-end] == b[len(b)-1-end] {
+		end++
+	}
+	return start + end
 }
 
 // storiesOf names up to three embedded stories that a check decides.

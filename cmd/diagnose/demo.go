@@ -23,12 +23,17 @@ func (a *app) demoCommand() *cobra.Command {
 	c.Flags().BoolVar(&list, "list", false, "list the cases only")
 	c.RunE = func(_ *cobra.Command, args []string) error {
 		if len(args) == 1 {
-			v, _, err := judgeStory(args[0])
+			v, story, err := judgeStory(args[0])
 			if err != nil {
 				return err
 			}
 			a.code = exitOf(v.Decision)
-			return a.print(func(w io.Writer, st report.Style) error { return report.Invoke(w, a.format, v, st) })
+			return a.print(func(w io.Writer, st report.Style) error {
+				if a.format == "table" {
+					return tell(w, v, story, st)
+				}
+				return report.Invoke(w, a.format, v, st)
+			})
 		}
 		return a.print(func(w io.Writer, st report.Style) error {
 			if !list && a.format == "table" {
@@ -42,8 +47,15 @@ func (a *app) demoCommand() *cobra.Command {
 	return c
 }
 
+func readStory(name string) (fixtures.Story, error) {
+	if !slices.Contains(fixtures.Names(), name) {
+		return fixtures.Story{}, hint(fmt.Errorf("no story is named %q", name), near(name, fixtures.Names()), "diagnose demo --list names them all")
+	}
+	return fixtures.Read(name)
+}
+
 func judgeStory(name string) (checks.Verdict, fixtures.Story, error) {
-	story, err := fixtures.Read(name)
+	story, err := readStory(name)
 	if err != nil {
 		return checks.Verdict{}, story, err
 	}
@@ -61,10 +73,7 @@ func (a *app) tour(w io.Writer, st report.Style) error {
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(w, "# %s\n$ diagnose invoke %s%s\n", story.Title, demoPrefix, name); err != nil {
-			return err
-		}
-		if err := report.Invoke(w, "table", v, st); err != nil {
+		if err := tell(w, v, story, st); err != nil {
 			return err
 		}
 		if _, err := fmt.Fprintln(w); err != nil {
@@ -72,6 +81,14 @@ func (a *app) tour(w io.Writer, st report.Style) error {
 		}
 	}
 	return nil
+}
+
+// tell writes what happened, the command that judges it, and the verdict.
+func tell(w io.Writer, v checks.Verdict, story fixtures.Story, st report.Style) error {
+	if err := report.Comment(w, story.Text, "diagnose invoke "+demoPrefix+story.Name, st); err != nil {
+		return err
+	}
+	return report.Invoke(w, "table", v, st)
 }
 
 // stories lists the stories; after the tour, those that it did not tell.

@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"diagnose/fixtures"
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
 	"diagnose/report"
@@ -122,7 +121,7 @@ func (in *input) any() bool {
 // target.
 func (in *input) load(ctx context.Context, name string) (evidence.Snapshot, error) {
 	if story, ok := strings.CutPrefix(name, demoPrefix); ok {
-		f, err := fixtures.Read(story)
+		f, err := readStory(story)
 		if err != nil {
 			return evidence.Snapshot{}, err
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,6 +62,9 @@ func Main(ctx context.Context, p Process) int {
 	var h *hinted
 	if errors.As(err, &h) {
 		for _, hint := range h.hints {
+			if hint == "" {
+				continue
+			}
 			fmt.Fprintf(p.Stderr, "diagnose: hint: %s\n", report.Clean(hint))
 		}
 	}
@@ -99,7 +103,13 @@ unreadable input, 3 no answer.`
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use: "diagnose", Short: "Why an invocation succeeds or fails, and what repairs it", Long: longHelp,
-		SilenceUsage: true, SilenceErrors: true, Args: cobra.NoArgs,
+		SilenceUsage: true, SilenceErrors: true, SuggestionsMinimumDistance: 3,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return hint(fmt.Errorf("unknown command %q", args[0]), near(args[0], c.SuggestionsFor(args[0])), "diagnose --help lists the commands")
+		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	f := root.PersistentFlags()
@@ -142,7 +152,7 @@ func (a *app) style() (report.Style, error) {
 			st.Width = min(w, 100)
 		}
 	}
-	locale := a.Getenv("LC_ALL") + a.Getenv("LC_CTYPE") + a.Getenv("LANG")
+	locale := cmp.Or(a.Getenv("LC_ALL"), a.Getenv("LC_CTYPE"), a.Getenv("LANG"))
 	st.ASCII = locale == "C" || locale == "POSIX"
 	return st, nil
 }
@@ -168,8 +178,14 @@ func (a *app) print(render func(io.Writer, report.Style) error) error {
 
 // writeFile replaces a file in one step, so that it is never half-written.
 func writeFile(name string, data []byte) error {
+	mode := os.FileMode(0o644)
+	if real, err := filepath.EvalSymlinks(name); err == nil {
+		name = real
+	}
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
-		return os.WriteFile(name, data, 0o644) // a device or pipe cannot be replaced
+		return os.WriteFile(name, data, mode) // a device or pipe cannot be replaced
+	} else if err == nil {
+		mode = info.Mode().Perm()
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(name), ".diagnose-*")
 	if err != nil {
@@ -178,7 +194,7 @@ func writeFile(name string, data []byte) error {
 	defer os.Remove(tmp.Name())
 	_, err = tmp.Write(data)
 	if err == nil {
-		err = tmp.Chmod(0o644)
+		err = tmp.Chmod(mode)
 	}
 	if cerr := tmp.Close(); err == nil {
 		err = cerr
