@@ -206,13 +206,19 @@ func fetch(ctx context.Context, name string) ([]byte, error) {
 	if err != nil || u.Scheme != "https" && u.Hostname() != "localhost" && u.Hostname() != "127.0.0.1" {
 		return nil, errors.New("--jwks: a key set is fetched over https only")
 	}
+	client := http.Client{CheckRedirect: func(r *http.Request, via []*http.Request) error {
+		if r.URL.Scheme != "https" || len(via) > 3 {
+			return errors.New("a key set is fetched over https only")
+		}
+		return nil
+	}}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, name, nil)
 	if err != nil {
 		return nil, fmt.Errorf("--jwks: %w", err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, &failure{hint(fmt.Errorf("--jwks: %w", err), "without --jwks the signature is taken as unknown")}
 	}

@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"io"
+	"strings"
 
+	"cloud.google.com/go/run/apiv2/runpb"
 	"github.com/spf13/cobra"
 
 	"diagnose/checks"
@@ -16,10 +18,11 @@ func (a *app) tokenCommand() *cobra.Command {
 		Use:   "token [FILE|-]",
 		Short: "What is this token, is it acceptable to Cloud Run, for which audience?",
 		Example: `  gcloud auth print-identity-token | diagnose token -
-  diagnose token token.jwt --url https://orders-ab12cd34ef-ew.a.run.app --jwks google`,
+  diagnose token token.jwt --audience https://orders-ab12cd34ef-ew.a.run.app --jwks google`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	in := a.evidenceFlags(c)
+	audience := c.Flags().String("audience", "", "the `URL` or custom audience to accept: judge the token for it")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) == 1 {
 			if *in.members["token-file"] != "" {
@@ -38,6 +41,11 @@ func (a *app) tokenCommand() *cobra.Command {
 		if !ok {
 			return errors.New("no token was given: name a file, -, --token-env or --claims")
 		}
+		if *audience != "" {
+			if s, err = accepting(s, *audience); err != nil {
+				return err
+			}
+		}
 		v := checks.JudgeToken(onlyToken(s), s.Service.Known() || s.Function.Known() || s.Request.Or(evidence.Request{}).URL != nil)
 		a.code = exitOf(v.Decision)
 		return a.print(func(w io.Writer, st report.Style) error {
@@ -45,6 +53,23 @@ func (a *app) tokenCommand() *cobra.Command {
 		})
 	}
 	return c
+}
+
+// accepting returns the evidence of a service that accepts an audience: one at
+// a URL of Google's, or else one with a custom audience.
+func accepting(s evidence.Snapshot, audience string) (evidence.Snapshot, error) {
+	if s.Service.Known() || s.Function.Known() {
+		return s, errors.New("--audience is for a token alone: a service or function names the audiences that it accepts itself")
+	}
+	var r evidence.Request
+	if err := r.SetURL(audience); err == nil {
+		if h := r.URL.Hostname(); strings.HasSuffix(h, ".run.app") || strings.HasSuffix(h, ".cloudfunctions.net") {
+			s.Request = evidence.Known(r, evidence.Source{Document: "--audience"})
+			return s, nil
+		}
+	}
+	s.Service = evidence.Known(&runpb.Service{CustomAudiences: []string{audience}}, evidence.Source{Document: "--audience"})
+	return s, nil
 }
 
 // onlyToken keeps the request's headers out of a question about the token.
