@@ -27,7 +27,7 @@ type block struct {
 	Rows  [][]string
 }
 
-var unescape = strings.NewReplacer("&#64;", "@", "\\\\", "\\", "\\`", "`", "\\*", "*", "\\_", "_", "&lt;", "<", "&gt;", ">", "\\[", "[", "\\]", "]", "\\|", "|", "\\#", "#", "**", "")
+var unescape = strings.NewReplacer("@<!-- -->", "@", "&amp;", "&", "\\~", "~", "\\$", "$", "\\!", "!", "\\\\", "\\", "\\`", "`", "\\*", "*", "\\_", "_", "&lt;", "<", "&gt;", ">", "\\[", "[", "\\]", "]", "\\|", "|", "\\#", "#", "**", "")
 
 // writeHTML renders the Markdown of this package, and only that, as a page.
 // Text is escaped by the template.

@@ -2,15 +2,19 @@ package report
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"diagnose/checks"
 )
 
 // escape keeps text from being read as Markdown or HTML.
-var escape = strings.NewReplacer("\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "<", "&lt;", ">", "&gt;", "[", "\\[", "]", "\\]", "|", "\\|", "#", "\\#", "@", "&#64;")
+var escape = strings.NewReplacer("\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "<", "&lt;", ">", "&gt;", "[", "\\[", "]", "\\]", "|", "\\|", "#", "\\#", "~", "\\~", "$", "\\$", "&", "&amp;", "!", "\\!")
 
-func md(s string) string { return escape.Replace(Clean(s)) }
+// mention is an @ that GitHub would take for the start of a name.
+var mention = regexp.MustCompile(`(^|[^A-Za-z0-9])@`)
+
+func md(s string) string { return mention.ReplaceAllString(escape.Replace(Clean(s)), "${1}@<!-- -->") }
 
 // fence writes a code block whose fence no line of it can close.
 func fence(language string, lines ...string) string {
@@ -40,23 +44,31 @@ func markdown(v checks.Verdict) string {
 			fmt.Fprintf(&b, "| %s | %s | %s %s | %s |\n", f.Gate, f.Check, symbols[f.Outcome].sign, symbols[f.Outcome].word, md(f.Message))
 		}
 	}
+	if next := openCommands(v); len(next) > 0 {
+		b.WriteString("\n### To be read next\n\n" + fence("sh", shells(next)...))
+	}
 	markdownFixes(&b, v)
 	if len(v.Assumptions) > 0 {
 		b.WriteString("\n### Assumed\n\n")
-		for _, a := range v.Assumptions {
-			fmt.Fprintf(&b, "- %s\n", md(a.Text))
-			if len(a.Gather) > 0 {
-				b.WriteString("\n" + fence("sh", shells(a.Gather)...) + "\n")
-			}
-		}
+	}
+	seen := map[string]bool{}
+	for _, a := range v.Assumptions {
+		markdownItem(&b, a.Text, unseen(a.Gather, seen))
 	}
 	if v.Observed != nil && len(v.Observed.Explanations) > 0 {
-		b.WriteString("\n### What would explain the answer\n\n")
-		for i, e := range v.Observed.Explanations {
-			fmt.Fprintf(&b, "%d. %s (%s)\n", i+1, md(e.Text), e.Check)
+		b.WriteString("\n### What would explain the observed answer\n\n")
+		for _, e := range v.Observed.Explanations {
+			markdownItem(&b, e.Text+" ("+e.Check+")", unseen(e.Gather, seen))
 		}
 	}
 	return b.String()
+}
+
+func markdownItem(b *strings.Builder, text string, cs []checks.Command) {
+	fmt.Fprintf(b, "- %s\n", md(text))
+	if len(cs) > 0 {
+		b.WriteString("\n" + fence("sh", shells(cs)...) + "\n")
+	}
 }
 
 func orDash(s string) string {

@@ -285,10 +285,18 @@ func unseen(cs []checks.Command, seen map[string]bool) []checks.Command {
 	return out
 }
 
-// next lists the commands that read what an undetermined verdict needs.
 func (p *page) next(v checks.Verdict) {
+	if next := openCommands(v); len(next) > 0 {
+		p.head("to be read next:")
+		p.commands("    ", next)
+	}
+}
+
+// openCommands lists the commands that read what an undetermined verdict
+// needs.
+func openCommands(v checks.Verdict) []checks.Command {
 	if v.Decision != checks.Undetermined {
-		return
+		return nil
 	}
 	seen := map[string]bool{}
 	var next []checks.Command
@@ -297,10 +305,7 @@ func (p *page) next(v checks.Verdict) {
 			next = append(next, unseen(f.Gather, seen)...)
 		}
 	}
-	if len(next) > 0 {
-		p.head("to be read next:")
-		p.commands("    ", next)
-	}
+	return next
 }
 
 // explanations writes what could account for the observed answer.
