@@ -264,7 +264,7 @@ var provided = []string{"request.time", "request.path", "request.host"}
 var tagFunctions = []string{"matchTag", "matchTagId", "hasTagKey", "hasTagKeyId"}
 
 // roots are the variables of IAM conditions.
-var roots = []string{"request", "resource", "destination", "source", "origin", "principal", "api"}
+var roots = []string{"request", "resource", "destination", "source", "origin", "principal", "token", "api"}
 
 // missing lists the attributes that an expression uses and Cloud Run does not
 // provide.

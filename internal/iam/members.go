@@ -325,7 +325,7 @@ func (m Member) inDomain(id Identity, groups Groups, seen map[string]bool) (Stat
 	return Unknown, "whether " + domain + " is a secondary domain of " + m.Value + " is not known"
 }
 
-var serviceAgentNumber = regexp.MustCompile(`^(service-)?\d+(@|-)`)
+var serviceAgentNumber = regexp.MustCompile(`^(service-)?\d+(-|$)`)
 
 // NearMiss says why a member looks like an identity and is not it, or "".
 func NearMiss(m Member, id Identity) string {

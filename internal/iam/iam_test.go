@@ -1,0 +1,555 @@
+package iam
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cloud.google.com/go/iam/admin/apiv1/adminpb"
+	"cloud.google.com/go/iam/apiv1/iampb"
+	denypb "cloud.google.com/go/iam/apiv2/iampb"
+	"google.golang.org/genproto/googleapis/type/expr"
+	"pgregory.net/rapid"
+)
+
+var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+const (
+	mover   = "serviceAccount:mover@shop.iam.gserviceaccount.com"
+	invoker = "roles/run.invoker"
+)
+
+func binding(role string, members ...string) *iampb.Binding {
+	return &iampb.Binding{Role: role, Members: members}
+}
+
+func conditional(b *iampb.Binding, e string) *iampb.Binding {
+	b.Condition = &expr.Expr{Expression: e}
+	return b
+}
+
+func policy(bs ...*iampb.Binding) *iampb.Policy { return &iampb.Policy{Bindings: bs} }
+
+func onService(bs ...*iampb.Binding) []Layer {
+	return []Layer{{Resource: "services/orders", Level: Service, Policy: policy(bs...)}}
+}
+
+func ask(member string) Query {
+	return Query{Permission: RunInvoke, Identity: IdentityOf(member), Context: Context{Time: now}}
+}
+
+func TestMembers(t *testing.T) {
+	const (
+		user  = "user:ana@example.com"
+		gmail = "user:ana@gmail.com"
+	)
+	groups := Groups{
+		"group:dev@example.com": {"user:ANA@example.com", "group:ops@example.com"},
+		"group:ops@example.com": {mover, "group:dev@example.com"},
+		"domain:listed.com":     {"user:ana@example.com"},
+	}
+	tests := []struct {
+		member, caller string
+		want           State
+		kind           Kind
+	}{
+		{"user:Ana@Example.com", user, Granted, User},
+		{"user:bob@example.com", user, NotGranted, User},
+		{" user:ana@example.com ", user, Granted, User},
+		{mover, mover, Granted, ServiceAccount},
+		{"user:mover@shop.iam.gserviceaccount.com", mover, NotGranted, User},
+		{"serviceAccount:ana@example.com", user, NotGranted, ServiceAccount},
+		{"group:dev@example.com", user, Granted, Group},
+		{"group:dev@example.com", mover, Granted, Group},
+		{"group:ops@example.com", "user:carl@example.com", NotGranted, Group},
+		{"group:other@example.com", user, Unknown, Group},
+		{"domain:example.com", user, Granted, Domain},
+		{"domain:example.com", gmail, NotGranted, Domain},
+		{"domain:other.com", user, Unknown, Domain},
+		{"domain:listed.com", user, Granted, Domain},
+		{"domain:listed.com", "user:bob@listed.com", NotGranted, Domain},
+		{"domain:example.com", mover, NotGranted, Domain},
+		{"allUsers", user, Granted, AllUsers},
+		{"allUsers", "allUsers", Granted, AllUsers},
+		{"allAuthenticatedUsers", user, Granted, AllAuthenticatedUsers},
+		{"allAuthenticatedUsers", mover, Granted, AllAuthenticatedUsers},
+		{"allAuthenticatedUsers", "allUsers", NotGranted, AllAuthenticatedUsers},
+		{"deleted:" + user + "?uid=123", user, NotGranted, User},
+		{"deleted:" + mover + "?uid=123", mover, NotGranted, ServiceAccount},
+		{"deleted:group:dev@example.com?uid=1", user, NotGranted, Group},
+		{"principal://iam.googleapis.com/locations/global/workforcePools/p/subject/s", user, NotGranted, Workforce},
+		{"principalSet://iam.googleapis.com/locations/global/workforcePools/p/*", user, NotGranted, Workforce},
+		{"principal://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/subject/s", "principal://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/subject/s", NotGranted, Workload},
+		{"principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/attribute.a/v", mover, NotGranted, Workload},
+		{"principal://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p.svc.id.goog/subject/ns/n/sa/k", mover, NotGranted, Kubernetes},
+		{"serviceAccount:p.svc.id.goog[ns/ksa]", mover, NotGranted, Kubernetes},
+		{"principalSet://cloudresourcemanager.googleapis.com/projects/1/type/ServiceAccount", mover, Unknown, ServiceAccountSet},
+		{"principalSet://cloudresourcemanager.googleapis.com/organizations/1/type/ServiceAccount", user, NotGranted, ServiceAccountSet},
+		{"projectOwner:shop", user, NotGranted, Convenience},
+		{"principal://agents.global.org-1.system.id.goog/resources/aiplatform/x", user, NotGranted, Agent},
+		{"nonsense", user, NotGranted, OtherMember},
+		{"", user, NotGranted, OtherMember},
+	}
+	for _, tt := range tests {
+		m := ParseMember(tt.member)
+		if m.Kind != tt.kind || m.String() != tt.member {
+			t.Errorf("%q is of kind %d, want %d; it is printed as %q", tt.member, m.Kind, tt.kind, m)
+		}
+		if got, why := m.matches(IdentityOf(tt.caller), groups); got != tt.want {
+			t.Errorf("%q for %s is %s (%s), want %s", tt.member, tt.caller, got, why, tt.want)
+		}
+	}
+}
+
+func TestUnknownCaller(t *testing.T) {
+	for member, want := range map[string]State{
+		"allUsers": Granted, "allAuthenticatedUsers": Granted, mover: Unknown, "group:g@example.com": Unknown, "domain:example.com": Unknown,
+	} {
+		if got, _ := ParseMember(member).matches(Identity{Google: true, Subject: "1"}, nil); got != want {
+			t.Errorf("%s for a Google account without e-mail is %s, want %s", member, got, want)
+		}
+	}
+	if got, _ := ParseMember("allAuthenticatedUsers").matches(Identity{}, nil); got != Unknown {
+		t.Errorf("allAuthenticatedUsers for nobody known is %s", got)
+	}
+}
+
+func TestHostedDomain(t *testing.T) {
+	id := IdentityOf("user:ana@mail.example.com")
+	id.HostedDomain = "example.com"
+	if got, why := ParseMember("domain:example.com").matches(id, nil); got != Granted {
+		t.Errorf("a user of the hosted domain is %s: %s", got, why)
+	}
+}
+
+func TestNearMiss(t *testing.T) {
+	tests := []struct{ member, caller, want string }{
+		{"serviceAccount:moevr@shop.iam.gserviceaccount.com", mover, "differ by a letter"},
+		{"serviceAccount:mover@shop-dev.iam.gserviceaccount.com", mover, "another project"},
+		{"deleted:" + mover + "?uid=1", mover, "tombstone"},
+		{"user:mover@shop.iam.gserviceaccount.com", mover, "prefix"},
+		{"serviceAccount:service-1@gcp-sa-pubsub.iam.gserviceaccount.com", "serviceAccount:service-22222@gcp-sa-pubsub.iam.gserviceaccount.com", "another project number"},
+		{"user:an.a@gmail.com", "user:ana@googlemail.com", "spelt"},
+		{mover, mover, ""},
+		{"serviceAccount:entirely@different.iam.gserviceaccount.com", mover, ""},
+		{"allUsers", mover, ""},
+		{"group:mover@shop.iam.gserviceaccount.com", mover, ""},
+	}
+	for _, tt := range tests {
+		got := NearMiss(ParseMember(tt.member), IdentityOf(tt.caller))
+		if (tt.want == "") != (got == "") || !strings.Contains(got, tt.want) {
+			t.Errorf("%s beside %s: %q, want %q", tt.member, tt.caller, got, tt.want)
+		}
+	}
+}
+
+func TestRoles(t *testing.T) {
+	custom := NewRoles([]*adminpb.Role{
+		{Name: "projects/shop/roles/caller", IncludedPermissions: []string{RunInvoke}},
+		{Name: "projects/shop/roles/gone", IncludedPermissions: []string{RunInvoke}, Deleted: true},
+		{Name: "projects/shop/roles/off", IncludedPermissions: []string{RunInvoke}, Stage: adminpb.Role_DISABLED},
+		{Name: "roles/run.viewer", IncludedPermissions: []string{RunInvoke}},
+	})
+	tests := []struct {
+		role, permission string
+		want             State
+	}{
+		{invoker, RunInvoke, Granted},
+		{"roles/run.servicesInvoker", RunInvoke, Granted},
+		{"roles/run.developer", RunInvoke, Granted},
+		{"roles/editor", RunInvoke, Granted},
+		{"roles/owner", RunInvoke, Granted},
+		{"roles/viewer", RunInvoke, NotGranted},
+		{"roles/run.jobsExecutor", RunInvoke, NotGranted},
+		{"roles/cloudfunctions.invoker", RunInvoke, NotGranted},
+		{"roles/cloudfunctions.developer", RunInvoke, Granted},
+		{"roles/cloudfunctions.invoker", FunctionsInvoke, Granted},
+		{invoker, FunctionsInvoke, NotGranted},
+		{"roles/owner", MintIDToken, NotGranted},
+		{"roles/iap.httpsResourceAccessor", AccessViaIAP, Granted},
+		{"roles/admin", RunInvoke, Unknown},
+		{"roles/writer", RunInvoke, Unknown},
+		{"projects/shop/roles/caller", RunInvoke, Granted},
+		{"projects/shop/roles/caller", FunctionsInvoke, NotGranted},
+		{"projects/shop/roles/gone", RunInvoke, NotGranted},
+		{"projects/shop/roles/off", RunInvoke, NotGranted},
+		{"projects/other/roles/x", RunInvoke, Unknown},
+		{"organizations/1/roles/x", RunInvoke, Unknown},
+		{"roles/run.viewer", RunInvoke, Granted}, // a newer definition beats the table
+		{"roles/run.invoker_withcond_ab12cd34", RunInvoke, Unknown},
+		{"invoker", RunInvoke, Unknown},
+		{"roles/run.invoker", "some.other.permission", Unknown},
+	}
+	for _, tt := range tests {
+		got, why := custom.Carries(tt.role, tt.permission)
+		if got != tt.want || (got == Granted) != (why == "") {
+			t.Errorf("%s carries %s: %s (%q), want %s", tt.role, tt.permission, got, why, tt.want)
+		}
+	}
+	if n := len(RolesCarrying(RunInvoke)); n != 28 {
+		t.Errorf("%d roles carry %s, want 28", n, RunInvoke)
+	}
+	if !slices.Contains(RolesCarrying(RunInvoke), MinimalInvoker) {
+		t.Errorf("%s does not carry %s", MinimalInvoker, RunInvoke)
+	}
+}
+
+// data reads a file of the folder that DIAGNOSE_DATA names.
+func data(t *testing.T, name string) []byte {
+	t.Helper()
+	root := os.Getenv("DIAGNOSE_DATA")
+	if root == "" {
+		t.Skip("DIAGNOSE_DATA does not name a folder with inputs of others")
+	}
+	b, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Skipf("no such input: %v", err)
+	}
+	return b
+}
+
+func TestRoleTableAgainstDataset(t *testing.T) {
+	var doc struct {
+		Roles map[string][]struct{ Role string } `json:"roles_by_permission"`
+	}
+	if err := json.Unmarshal(data(t, "iam/role-permissions/roles_by_permission.json"), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for _, permission := range []string{RunInvoke, FunctionsInvoke, AccessViaIAP, MintIDToken} {
+		var want []string
+		for _, r := range doc.Roles[permission] {
+			want = append(want, r.Role)
+		}
+		slices.Sort(want)
+		if len(want) > 0 && !slices.Equal(want, RolesCarrying(permission)) {
+			t.Errorf("%s: the table has %v, the dataset %v", permission, RolesCarrying(permission), want)
+		}
+	}
+}
+
+func TestAllow(t *testing.T) {
+	group := binding(invoker, "group:dev@example.com")
+	tests := []struct {
+		name   string
+		layers []Layer
+		caller string
+		want   State
+	}{
+		{"granted", onService(binding(invoker, mover)), mover, Granted},
+		{"no layers", nil, mover, Unknown},
+		{"empty policy", onService(), mover, NotGranted},
+		{"unread layer", append(onService(), Layer{Resource: "projects/shop"}), mover, Unknown},
+		{"granted beside an unread layer", append(onService(binding(invoker, mover)), Layer{}), mover, Granted},
+		{"on the project", append(onService(), Layer{Resource: "projects/shop", Level: Project, Policy: policy(binding("roles/editor", mover))}), mover, Granted},
+		{"role without permission", onService(binding("roles/viewer", mover)), mover, NotGranted},
+		{"unknown group", onService(group), mover, Unknown},
+		{"unknown group in a role that does not count", onService(binding("roles/viewer", "group:dev@example.com")), mover, NotGranted},
+		{"unknown role", onService(binding("projects/x/roles/y", mover)), mover, Unknown},
+		{"unknown role of another", onService(binding("projects/x/roles/y", "user:a@example.com")), mover, NotGranted},
+		{"expired", onService(conditional(binding(invoker, mover), `request.time < timestamp("2026-01-01T00:00:00Z")`)), mover, NotGranted},
+		{"condition on tags", onService(conditional(binding(invoker, mover), `resource.matchTag("1/env", "prod")`)), mover, Unknown},
+		{"condition on tags of another", onService(conditional(binding(invoker, "user:a@example.com"), `resource.matchTag("1/env", "prod")`)), mover, NotGranted},
+		{"public", onService(binding(invoker, "allUsers")), "allUsers", Granted},
+		{"viewer for everybody is not public", onService(binding("roles/viewer", "allUsers")), "allUsers", NotGranted},
+		{"a second member counts", onService(binding(invoker, "user:a@example.com", "group:x@example.com", mover)), mover, Granted},
+		{"empty binding", onService(&iampb.Binding{}, nil), mover, NotGranted},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := ask(tt.caller).Allow(tt.layers)
+			if a.State != tt.want {
+				t.Errorf("%s, want %s: %+v", a.State, tt.want, a.Bindings)
+			}
+			for _, b := range a.Bindings {
+				if (b.State != Granted) != (b.Reason != "") && b.Role != "" {
+					t.Errorf("%s is %s for the reason %q", b.Role, b.State, b.Reason)
+				}
+			}
+		})
+	}
+}
+
+func TestConditions(t *testing.T) {
+	path, host := "/admin/users", "orders.example.com"
+	c := Context{Time: now, Path: &path, Host: &host, TagsKnown: true, Tags: []Tag{{"1/env", "1/env/prod", "tagKeys/2", "tagValues/3"}}}
+	tests := []struct {
+		expression string
+		want       State
+		part       string
+	}{
+		{"", Granted, ""},
+		{"true", Granted, ""},
+		{"false", NotGranted, "false"},
+		{`request.time < timestamp("2027-01-01T00:00:00Z")`, Granted, ""},
+		{`request.time < timestamp("2026-11-01T00:00:00Z")`, NotGranted, `request.time < timestamp("2026-11-01T00:00:00Z")`},
+		{`request.time >= date("2026-11-01")`, Granted, ""},
+		{`request.time - timestamp("2026-11-23T11:00:00Z") < duration("2h")`, Granted, ""},
+		{`request.time.getHours("Europe/Berlin") == 13`, Granted, ""},
+		{`request.time.getHours("America/New_York") >= 9`, NotGranted, `request.time.getHours("America/New_York") >= 9`},
+		{`request.time.getDayOfWeek("Europe/Berlin") in [1, 2, 3, 4, 5]`, Granted, ""},
+		{`request.time.getFullYear() == 2026 && request.time.getMonth() == 10 && request.time.getDate() == 23`, Granted, ""},
+		{`request.time.getHours("Mars/Base") == 1`, NotGranted, `request.time.getHours("Mars/Base") == 1`},
+		{`request.path.startsWith("/admin/")`, Granted, ""},
+		{`request.path == "/x" || request.path.endsWith("users")`, Granted, ""},
+		{`request.path.startsWith("/public")`, NotGranted, `request.path.startsWith("/public")`},
+		{`request.path.matches("^/a.*s$")`, Granted, ""},
+		{`request.path.extract("/admin/{what}") == "users"`, Granted, ""},
+		{`request.path.extract("/{first}/") == "admin"`, Granted, ""},
+		{`request.path.extract("/nothing/{x}") == ""`, Granted, ""},
+		{`request.host == "orders.example.com"`, Granted, ""},
+		{`!(request.host == "orders.example.com")`, NotGranted, `!(request.host == "orders.example.com")`},
+		{`resource.matchTag("1/env", "prod")`, Granted, ""},
+		{`resource.matchTag("1/env", "test")`, NotGranted, `resource.matchTag("1/env", "test")`},
+		{`resource.matchTagId("tagKeys/2", "tagValues/3")`, Granted, ""},
+		{`resource.hasTagKey("1/env") && resource.hasTagKeyId("tagKeys/2")`, Granted, ""},
+		{`resource.hasTagKey("1/other")`, NotGranted, `resource.hasTagKey("1/other")`},
+		{`request.path == "/x" ? true : request.host == "orders.example.com"`, Granted, ""},
+		// What Cloud Run does not provide never grants.
+		{`resource.name == "projects/p/locations/l/services/s"`, NotGranted, `resource.name == "projects/p/locations/l/services/s"`},
+		{`resource.name.startsWith("projects/p")`, NotGranted, `resource.name.startsWith("projects/p")`},
+		{`!resource.name.startsWith("projects/p")`, NotGranted, `resource.name.startsWith("projects/p")`},
+		{`resource.type != "x"`, NotGranted, `resource.type != "x"`},
+		{`resource.service == "run.googleapis.com"`, NotGranted, `resource.service == "run.googleapis.com"`},
+		{`"x" in request.auth.access_levels`, NotGranted, `"x" in request.auth.access_levels`},
+		{`destination.port == 22`, NotGranted, `destination.port == 22`},
+		{`api.getAttribute("iam.googleapis.com/modifiedGrantsByRole", []).hasOnly(["roles/x"])`, NotGranted, ""},
+		{`request.path == "/admin/users" || resource.name == "x"`, Granted, ""},
+		{`request.path == "/x" || resource.name == "x"`, NotGranted, `request.path == "/x"`},
+		{`resource.type != "x" || resource.name.startsWith("y")`, Unknown, `resource.type != "x"`},
+		{`request.time < timestamp("2027-01-01T00:00:00Z") && resource.name == "x"`, NotGranted, `resource.name == "x"`},
+		// What is no condition grants nothing.
+		{`request.time <`, NotGranted, ""},
+		{`1 + 1`, NotGranted, ""},
+		{`nosuch.thing == 1`, NotGranted, ""},
+		{`request.nosuch == 1`, NotGranted, ""},
+		{`timestamp("yesterday") < request.time`, NotGranted, ""},
+	}
+	for _, tt := range tests {
+		got := EvalCondition(&expr.Expr{Expression: tt.expression}, c)
+		if got.State != tt.want || tt.part != "" && got.Part != tt.part {
+			t.Errorf("%s\n\tis %s by %q (%s), want %s by %q", tt.expression, got.State, got.Part, got.Reason, tt.want, tt.part)
+		}
+		if got.State != Granted && got.Reason == "" {
+			t.Errorf("%s is %s for no reason", tt.expression, got.State)
+		}
+	}
+}
+
+func TestConditionsOnTheUnknown(t *testing.T) {
+	for expression, want := range map[string]State{
+		`request.time < timestamp("2027-01-01T00:00:00Z")`: Unknown,
+		`request.path == "/x"`:                             Unknown,
+		`request.host == "x"`:                              Unknown,
+		`resource.matchTag("1/env", "prod")`:               Unknown,
+		`request.path == "/x" || true`:                     Granted,
+		`request.path == "/x" && false`:                    NotGranted,
+		`!(request.path == "/x")`:                          Unknown,
+		`request.path == "/x" ? true : false`:              Unknown,
+		`request.path == "/x" && resource.name == "y"`:     NotGranted,
+	} {
+		if got := EvalCondition(&expr.Expr{Expression: expression}, Context{}); got.State != want {
+			t.Errorf("%s is %s (%s), want %s", expression, got.State, got.Reason, want)
+		}
+	}
+}
+
+func TestExpiry(t *testing.T) {
+	end := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+	for _, e := range []string{`request.time < timestamp("2026-12-01T00:00:00Z")`, `request.path == "/x" && request.time <= timestamp("2026-12-01T00:00:00Z")`} {
+		if got := EvalCondition(&expr.Expr{Expression: e}, Context{Time: now}).Expires; !got.Equal(end) {
+			t.Errorf("%s expires %v, want %v", e, got, end)
+		}
+	}
+	if got := EvalCondition(&expr.Expr{Expression: `request.time > timestamp("2026-12-01T00:00:00Z")`}, Context{Time: now}).Expires; !got.IsZero() {
+		t.Errorf("a start counts as an end: %v", got)
+	}
+}
+
+func TestHostileConditions(t *testing.T) {
+	start := time.Now()
+	for _, e := range []string{
+		strings.Repeat("(", 10000), strings.Repeat("!", 10000) + "true", strings.Repeat("true && ", 5000) + "true", strings.Repeat("a", 1<<20),
+		`[1,2,3,4,5,6,7,8,9].all(a, [1,2,3,4,5,6,7,8,9].all(b, [1,2,3,4,5,6,7,8,9].all(c, [1,2,3,4,5,6,7,8,9].all(d, [1,2,3,4,5,6,7,8,9].all(e, [1,2,3,4,5,6,7,8,9].all(f, true))))))`,
+	} {
+		EvalCondition(&expr.Expr{Expression: e}, Context{Time: now})
+	}
+	if d := time.Since(start); d > 20*time.Second {
+		t.Errorf("hostile conditions take %v", d)
+	}
+}
+
+func deny(rules ...*denypb.DenyRule) []*denypb.Policy {
+	p := &denypb.Policy{Name: "policies/cloudresourcemanager.googleapis.com%2Fprojects%2Fshop/denypolicies/d"}
+	for _, r := range rules {
+		p.Rules = append(p.Rules, &denypb.PolicyRule{Kind: &denypb.PolicyRule_DenyRule{DenyRule: r}})
+	}
+	return []*denypb.Policy{nil, p}
+}
+
+func TestDeny(t *testing.T) {
+	const (
+		all      = "principalSet://goog/public:all"
+		moverV2  = "principal://iam.googleapis.com/projects/-/serviceAccounts/mover@shop.iam.gserviceaccount.com"
+		anaV2    = "principal://goog/subject/ana@example.com"
+		group    = "principalSet://goog/group/dev@example.com"
+		exact    = "run.googleapis.com/routes.invoke"
+		wildcard = "run.googleapis.com/routes.*"
+	)
+	list := func(s ...string) []string { return s }
+	tests := []struct {
+		name string
+		rule *denypb.DenyRule
+		want DenyState
+	}{
+		{"everybody", &denypb.DenyRule{DeniedPrincipals: list(all), DeniedPermissions: list(exact)}, Denied},
+		{"a group of permissions", &denypb.DenyRule{DeniedPrincipals: list(all), DeniedPermissions: list(wildcard)}, Denied},
+		{"every permission of Cloud Run", &denypb.DenyRule{DeniedPrincipals: list(all), DeniedPermissions: list("run.googleapis.com/*.*")}, Denied},
+		{"by name", &denypb.DenyRule{DeniedPrincipals: list(moverV2), DeniedPermissions: list(exact)}, Denied},
+		{"somebody else", &denypb.DenyRule{DeniedPrincipals: list(anaV2), DeniedPermissions: list(exact)}, NotDenied},
+		{"another permission", &denypb.DenyRule{DeniedPrincipals: list(all), DeniedPermissions: list("run.googleapis.com/services.get")}, NotDenied},
+		{"excepted principal", &denypb.DenyRule{DeniedPrincipals: list(all), ExceptionPrincipals: list(moverV2), DeniedPermissions: list(exact)}, NotDenied},
+		{"excepted permission", &denypb.DenyRule{DeniedPrincipals: list(all), DeniedPermissions: list(wildcard), ExceptionPermissions: list(exact)}, NotDenied},
+		{"unknown group", &denypb.DenyRule{DeniedPrincipals: list(group), DeniedPermissions: list(exact)}, DenyUnknown},
+		{"unknown exception", &denypb.DenyRule{DeniedPrincipals: list(all), ExceptionPrincipals: list(group), DeniedPermissions: list(exact)}, DenyUnknown},
+		{"unknown customer", &denypb.DenyRule{DeniedPrincipals: list("principalSet://goog/cloudIdentityCustomerId/C01"), DeniedPermissions: list(exact)}, DenyUnknown},
+		{"deleted principal", &denypb.DenyRule{DeniedPrincipals: list("deleted:" + moverV2 + "?uid=1"), DeniedPermissions: list(exact)}, NotDenied},
+		{"tag is there", &denypb.DenyRule{DeniedPrincipals: list(all), DeniedPermissions: list(exact), DenialCondition: &expr.Expr{Expression: `resource.matchTag("1/env", "prod")`}}, Denied},
+		{"tag is not there", &denypb.DenyRule{DeniedPrincipals: list(all), DeniedPermissions: list(exact), DenialCondition: &expr.Expr{Expression: `resource.matchTag("1/env", "test")`}}, NotDenied},
+		{"a condition that cannot be evaluated denies", &denypb.DenyRule{DeniedPrincipals: list(all), DeniedPermissions: list(exact), DenialCondition: &expr.Expr{Expression: `!inIpRange(request.auth.access_levels, "x")`}}, Denied},
+		{"a condition on what is not provided denies", &denypb.DenyRule{DeniedPrincipals: list(all), DeniedPermissions: list(exact), DenialCondition: &expr.Expr{Expression: `resource.name == "x"`}}, Denied},
+		{"no rule", nil, NotDenied},
+	}
+	q := ask(mover)
+	q.Context.TagsKnown, q.Context.Tags = true, []Tag{{"1/env", "1/env/prod", "tagKeys/2", "tagValues/3"}}
+	for _, tt := range tests {
+		got := q.Deny(deny(tt.rule))
+		if got.State != tt.want {
+			t.Errorf("%s: %d (%s), want %d", tt.name, got.State, got.Reason, tt.want)
+		}
+		if got.State != NotDenied && (got.Policy != 1 || got.Reason == "") {
+			t.Errorf("%s: decided by policy %d for the reason %q", tt.name, got.Policy, got.Reason)
+		}
+	}
+	q.Context.TagsKnown = false
+	if got := q.Deny(deny(tests[12].rule)); got.State != DenyUnknown {
+		t.Errorf("a condition on tags that were not read is %d, want unknown", got.State)
+	}
+	q.Permission = FunctionsInvoke
+	if got := q.Deny(deny(tests[0].rule)); got.State != NotDenied {
+		t.Errorf("the invocation of a gen1 function is denied: %+v", got)
+	}
+}
+
+func TestAttachmentPoint(t *testing.T) {
+	for name, want := range map[string]string{
+		"policies/cloudresourcemanager.googleapis.com%2Fprojects%2Fshop/denypolicies/d": "cloudresourcemanager.googleapis.com/projects/shop",
+		"nonsense": "", "policies/%zz/denypolicies/d": "",
+	} {
+		if got := AttachmentPoint(name); got != want {
+			t.Errorf("%q is attached to %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestGrants(t *testing.T) {
+	gs := Grants(RunInvoke, onService(
+		binding(invoker, "allUsers", "deleted:user:x@example.com?uid=1", "principal://iam.googleapis.com/locations/global/workforcePools/p/subject/s"),
+		binding("roles/viewer", "allUsers"),
+		conditional(binding(invoker, mover), `resource.name == "x"`),
+		binding("projects/p/roles/r", mover),
+	), Roles{}, Context{Time: now})
+	want := []State{Granted, NotGranted, NotGranted, NotGranted, NotGranted, Unknown}
+	for i, g := range gs {
+		if g.State != want[i] || (g.State != Granted) != (g.Reason != "") {
+			t.Errorf("grant %d to %s is %s (%q), want %s", i, g.Member, g.State, g.Reason, want[i])
+		}
+	}
+	if len(gs) != len(want) {
+		t.Errorf("%d grants, want %d", len(gs), len(want))
+	}
+}
+
+// Laws.
+
+var (
+	someMembers = []string{"allUsers", "allAuthenticatedUsers", mover, "user:ana@example.com", "group:dev@example.com", "domain:example.com", "deleted:user:a@b.c?uid=1", "projectOwner:x", ""}
+	someRoles   = []string{invoker, "roles/viewer", "roles/editor", "projects/p/roles/x", "roles/admin"}
+	someExprs   = []string{"", "true", "false", `request.path == "/x"`, `resource.name == "x"`, "broken ("}
+)
+
+func drawBinding(t *rapid.T) *iampb.Binding {
+	b := binding(rapid.SampledFrom(someRoles).Draw(t, "role"), rapid.SliceOfN(rapid.SampledFrom(someMembers), 0, 3).Draw(t, "members")...)
+	if e := rapid.SampledFrom(someExprs).Draw(t, "condition"); e != "" {
+		conditional(b, e)
+	}
+	return b
+}
+
+func TestAllowLaws(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		bs := rapid.SliceOfN(rapid.Custom(drawBinding), 0, 5).Draw(t, "bindings")
+		q := ask(rapid.SampledFrom([]string{mover, "user:ana@example.com", "allUsers"}).Draw(t, "caller"))
+		before := q.Allow(onService(bs...))
+		more := q.Allow(onService(append(slices.Clone(bs), drawBinding(t))...))
+		if before.State == Granted && more.State != Granted {
+			t.Fatalf("another binding takes the grant away: %v", bs)
+		}
+		if before.State == Unknown && more.State == NotGranted {
+			t.Fatalf("another binding settles what was unknown: %v", bs)
+		}
+		turned := slices.Clone(bs)
+		slices.Reverse(turned)
+		if got := q.Allow(onService(turned...)); got.State != before.State {
+			t.Fatalf("the order of bindings counts: %s, turned round %s", before.State, got.State)
+		}
+		if got := q.Allow(append(onService(bs...), Layer{})); got.State == NotGranted {
+			t.Fatal("an unread layer shows the absence of a grant")
+		}
+		listed := q
+		listed.Groups = Groups{"group:dev@example.com": {}}
+		if listed.Allow(onService(bs...)).State == NotGranted && before.State == Granted {
+			t.Fatal("an unlisted group grants")
+		}
+	})
+}
+
+func FuzzParseMember(f *testing.F) {
+	for _, s := range append(someMembers, "principal://goog/subject/a@b.c", "principalSet://goog/public:all", "deleted:principal://x?uid=") {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		m := ParseMember(s)
+		if m.String() != s {
+			t.Errorf("%q is printed as %q", s, m)
+		}
+		m.matches(IdentityOf(mover), Groups{"group:x@y.z": {s}})
+		NearMiss(m, IdentityOf(mover))
+	})
+}
+
+func FuzzEvalCondition(f *testing.F) {
+	for _, s := range append(someExprs, `request.time.getHours("UTC") in [1]`, `resource.matchTag("a","b")`, `request.path.extract("{x}")`, `!(a) ? b : c`) {
+		f.Add(s)
+	}
+	path := "/x"
+	f.Fuzz(func(t *testing.T, s string) {
+		if got := EvalCondition(&expr.Expr{Expression: s}, Context{Time: now, Path: &path}); got.State != Granted && got.Reason == "" {
+			t.Errorf("%q is %s for no reason", s, got.State)
+		}
+	})
+}
+
+func BenchmarkGrants(b *testing.B) {
+	var bs []*iampb.Binding
+	for range 1000 {
+		bs = append(bs, binding(invoker, mover, "user:ana@example.com", "group:dev@example.com"))
+	}
+	layers := onService(bs...)
+	for b.Loop() {
+		Grants(RunInvoke, layers, Roles{}, Context{Time: now})
+	}
+}
