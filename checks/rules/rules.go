@@ -1,0 +1,84 @@
+// Package rules judges many functions and services at once: which grants are
+// too broad, which grant nothing, and which callers are cut off. Every rule
+// asks internal/iam what a binding really gives; none goes by the name of a
+// role or the look of a member.
+//
+// A Rule is a value in the list of Rules. To add one, write the value in its
+// family's file and name it in the list at the top of that file.
+package rules
+
+import (
+	"time"
+
+	"diagnose/checks"
+	"diagnose/internal/estate"
+)
+
+// A Severity ranks findings. The zero Severity is the mildest.
+type Severity int
+
+// The severities of contract section 5, mildest first.
+const (
+	Info Severity = iota
+	Low
+	Medium
+	High
+	Critical
+)
+
+func (s Severity) String() string {
+	return [...]string{"info", "low", "medium", "high", "critical"}[s]
+}
+
+// A Rule finds one kind of mistake.
+type Rule struct {
+	ID         string // "grant-all-users": stable, used in output, configuration and docs
+	Title      string // what it finds: "anyone may invoke"
+	Doc        string // why it matters and how to repair it, for `diagnose explain`
+	Ref        string // the page that states the rule
+	Confidence checks.Confidence
+	Severity   Severity // unless the configuration says otherwise
+
+	// Run returns what the rule finds. Judge fills in rule, severity where it
+	// was left at the rule's own, and fingerprint.
+	Run func(*Judgement) []Finding
+}
+
+// A Reach counts the services and functions that a grant opens. The zero
+// Reach is unknown.
+type Reach struct {
+	Services int
+	Known    bool
+}
+
+// A Finding is one mistake in one place.
+type Finding struct {
+	Rule         string
+	Severity     Severity
+	Resource     string // full resource name of what is exposed or broken
+	ResourceType string // "run.googleapis.com/Service"
+	Role         string
+	Member       string
+	GrantedOn    string // full resource name of what carries the binding
+	Condition    string // its expression
+	Reach        Reach
+	Message      string // one sentence: what is granted, what follows
+	Where        estate.Where
+	Fixes        []checks.Fix
+	Fingerprint  string // stable across runs, machines and line numbers
+	Suppressed   string // the reason of the ignore that covers it, "" where none does
+	Unknown      bool   // it may be so: it rests on a value that is not known
+}
+
+// Options say how to judge. The zero Options has the rules' own severities.
+type Options struct {
+	Now time.Time
+	// Before is the estate before the change, nil where there is none.
+	Before *estate.Estate
+}
+
+// A Judgement is an estate as the rules read it, indexed once.
+type Judgement struct {
+	*estate.Estate
+	Options
+}

@@ -1,0 +1,159 @@
+// Package estate holds what is known of many functions and services at once:
+// those of an organization, or of a change before it is applied. It is filled
+// from asset exports, Terraform plans and manifests, and has no opinion on
+// what it holds; what cannot be known is unknown, never safe.
+package estate
+
+import (
+	"cloud.google.com/go/iam/admin/apiv1/adminpb"
+	denypb "cloud.google.com/go/iam/apiv2/iampb"
+	"google.golang.org/genproto/googleapis/type/expr"
+
+	"diagnose/internal/caller"
+)
+
+// An Estate is everything that was read, in the order in which it was read.
+// The zero Estate is empty and knows nothing.
+type Estate struct {
+	Nodes    []Node
+	Targets  []Target
+	Policies []Policy
+	Deny     []Deny
+	Roles    []*adminpb.Role // custom roles, and newer definitions of predefined ones
+	Callers  []Caller
+	Domains  []AllowedMembers
+	Groups   map[string][]string // by member string; a listed entry is complete
+	Unread   []Unread
+
+	// TargetsComplete says that Targets lists every service and function below
+	// Nodes, so that they can be counted.
+	TargetsComplete bool
+}
+
+// A Where says where a fact stands. Its zero value is nowhere in particular.
+type Where struct {
+	File    string // as the user named it; "" for a live answer
+	Line    int    // from 1; 0 where unknown
+	Offset  int64  // bytes from the start of the uncompressed file, for a line too long to look for
+	Address string // Terraform address, "google_cloud_run_v2_service.orders"
+}
+
+// A Node is a project, folder or organization.
+type Node struct {
+	Name   string // "projects/424242", "folders/1", "organizations/1"
+	ID     string // the ID of a project, "" where unknown
+	Title  string // display name
+	Parent string // the name of the node above, "" where unknown or none
+	Where  Where
+}
+
+// An Answer to a yes-or-no question about a target. The zero Answer is
+// unknown, as for a value known after apply.
+type Answer int
+
+// The answers.
+const (
+	Unknown Answer = iota
+	No
+	Yes
+)
+
+// An Ingress says which traffic a target admits. The zero Ingress is unknown.
+type Ingress int
+
+// The ingress settings, by
+// https://docs.cloud.google.com/run/docs/securing/ingress.
+const (
+	UnknownIngress Ingress = iota
+	IngressAll
+	IngressInternal
+	IngressInternalAndLoadBalancer
+	IngressNone
+)
+
+// A Target is one Cloud Run service, or one gen1 function. A v2 function is
+// the service that it runs on: Function names it, and it is no target of its
+// own unless its service is not known.
+type Target struct {
+	Name     string // full resource name, "//run.googleapis.com/projects/shop/locations/europe-west1/services/orders"
+	Gen1     bool
+	Function string // full resource name of the v2 function in front, "" where none is known
+	Event    Answer // an event source calls it, and nobody directly
+	Ingress  Ingress
+	Check    Answer // the invoker IAM check is on
+	IAP      Answer // IAP is on for the service itself
+	// DefaultURL says whether the run.app URL answers.
+	DefaultURL Answer
+
+	URLs     []string // that it is known to answer on, without custom domains
+	Custom   []string // custom audiences
+	CustomOK bool     // Custom is known
+
+	// TriggerAccount is the e-mail with which its event source calls, "" where
+	// unknown or not event-driven. TriggerDefault says that it is the default.
+	TriggerAccount string
+	TriggerDefault bool
+	Where          Where
+}
+
+// A Policy is one allow policy, or a part of it.
+type Policy struct {
+	Resource string // full resource name of a target, of a v2 function, or of a node: "//cloudresourcemanager.googleapis.com/projects/shop"
+	Bindings []Binding
+	// Partial is why there may be bindings that are not listed: a plan that
+	// adds one binding does not show the others. It is "" where none can be.
+	Partial string
+	Where   Where
+}
+
+// An Authority says what a Terraform resource claims of a policy. The zero
+// Authority is none: the binding was read, not configured.
+type Authority int
+
+// The authorities, by
+// https://registry.terraform.io/providers/hashicorp/google/latest/docs/resources/cloud_run_v2_service_iam.
+const (
+	NoAuthority     Authority = iota
+	MemberAuthority           // _iam_member: adds one member
+	RoleAuthority             // _iam_binding: owns all members of a role
+	PolicyAuthority           // _iam_policy: owns the whole policy
+)
+
+// A Binding grants a role to members.
+type Binding struct {
+	Role      string // "" where it is not known; then Open says why
+	Members   []string
+	Condition *expr.Expr
+	// Open is why the role, or members beyond those listed, are not known:
+	// "known after apply".
+	Open      string
+	Authority Authority
+	Where     Where
+}
+
+// A Deny is one deny policy.
+type Deny struct {
+	Policy *denypb.Policy
+	Where  Where
+}
+
+// A Caller is a configured caller and where it is configured.
+type Caller struct {
+	caller.Caller
+	Where Where
+}
+
+// AllowedMembers is what an organization policy admits as members of policies
+// on a node and below: constraints/iam.allowedPolicyMemberDomains.
+type AllowedMembers struct {
+	Resource  string   // "projects/shop", "organizations/1"
+	Customers []string // customer IDs, organizations and principal sets as written
+	Where     Where
+}
+
+// An Unread is something that could not be read and may matter.
+type Unread struct {
+	What   string // "the policy of services/orders"
+	Reason string
+	Where  Where
+}
