@@ -67,8 +67,9 @@ var kinds = []kind{
 	{"a Pub/Sub subscription", "caller", either(has("pushConfig"), named("/subscriptions/"))},
 	{"an OpenAPI document", "caller", either(has("swagger"), has("openapi"))},
 	{"an Eventarc trigger", "trigger", either(named("/triggers/"), has("eventFilters", "destination"))},
+	{"a Cloud Run service", "service", either(named("/services/"), has("template", "buildConfig"))}, // one made from source has a buildConfig too
 	{"a function", "function", either(named("/functions/"), has("buildConfig"), has("httpsTrigger"), has("entryPoint"), has("environment"), has("serviceConfig"), has("eventTrigger"))},
-	{"a Cloud Run service", "service", either(named("/services/"), has("terminalCondition"), has("template", "ingress"), has("latestReadyRevision"),
+	{"a Cloud Run service", "service", either(has("terminalCondition"), has("template", "ingress"), has("latestReadyRevision"),
 		has("ingress"), has("invokerIamDisabled"), has("uri"), has("defaultUriDisabled"), has("iapEnabled"), has("customAudiences"))},
 	{"a key set", "jwks", has("keys")},
 	{"a log entry", "log", either(has("logName"), has("insertId"), has("textPayload"), has("jsonPayload"), has("protoPayload"), has("entries"))},

@@ -15,6 +15,7 @@ import (
 	"github.com/googleapis/gax-go/v2"
 	"google.golang.org/grpc/codes"
 
+	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
 	"diagnose/internal/iam"
 )
@@ -175,7 +176,7 @@ func groupsOf(resp *assetpb.AnalyzeIamPolicyResponse, src evidence.Source) evide
 		if !ok {
 			for _, i := range list.GetIdentities() {
 				if !fine(i.GetAnalysisState()) {
-					refused = append(refused, fmt.Sprintf("%s: %s", i.GetName(), clip(scrub(i.GetAnalysisState().GetCause()))))
+					refused = append(refused, fmt.Sprintf("%s: %s", i.GetName(), clip(credential.Scrub(i.GetAnalysisState().GetCause()))))
 				}
 			}
 			continue

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"strings"
 	"time"
 
@@ -13,6 +12,8 @@ import (
 	"github.com/googleapis/gax-go/v2/apierror"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"diagnose/internal/credential"
 )
 
 // A Method is one API method that the collector calls: the permission that it
@@ -136,23 +137,15 @@ func (e *Unreadable) Error() string {
 	return s
 }
 
-// Gather returns the commands that would make the document readable.
-func (e *Unreadable) Gather() [][]string {
-	if e.Remedy == nil {
-		return nil
-	}
-	return [][]string{e.Remedy}
-}
-
 func (e *Unreadable) why() string {
 	switch e.Code {
 	case codes.PermissionDenied:
 		if len(e.Remedy) > 1 && e.Remedy[1] == "services" {
-			return "the API " + e.Method.API + " is not enabled"
+			return "the API " + e.Method.API + " is not enabled: " + strings.Join(e.Remedy, " ")
 		}
 		return "permission denied: it needs " + e.Method.Permission + ", as in " + e.Method.Role
 	case codes.Unauthenticated:
-		return "the credentials of this tool were refused"
+		return "the credentials of this tool were refused: " + strings.Join(e.Remedy, " ")
 	case codes.DeadlineExceeded:
 		return "no answer in time; --timeout sets the limit"
 	case codes.ResourceExhausted:
@@ -175,7 +168,7 @@ func unreadable(m Method, on string, code codes.Code, err error) *Unreadable {
 	} else if st, ok := status.FromError(err); ok {
 		e.Detail = detail(st)
 	} else if code == codes.Unknown {
-		e.Detail = clip(scrub(err.Error()))
+		e.Detail = clip(credential.Scrub(err.Error()))
 	}
 	switch {
 	case reason == "SERVICE_DISABLED":
@@ -217,7 +210,7 @@ func detail(st *status.Status) string {
 	if st == nil || st.Code() == codes.DeadlineExceeded || st.Code() == codes.Canceled {
 		return ""
 	}
-	return clip(scrub(st.Message()))
+	return clip(credential.Scrub(st.Message()))
 }
 
 func clip(s string) string {
@@ -227,9 +220,3 @@ func clip(s string) string {
 	}
 	return s
 }
-
-// secrets matches what must not get into a message: JWTs, OAuth tokens, API
-// keys, the value of an authorization header, keys in PEM.
-var secrets = regexp.MustCompile(`(?i)eyJ[\w-]{6,}(\.[\w-]*)*|ya29\.[\w.-]+|1//[\w-]{10,}|AIza[\w-]{10,}|GOCSPX-[\w-]+|bearer\s+\S+|-----BEGIN[^-]*-----[\s\S]*?(-----END[^-]*-----|$)|("?(?:access_token|refresh_token|id_token|client_secret|private_key)"?\s*[:=]\s*)\S+`)
-
-func scrub(s string) string { return secrets.ReplaceAllString(s, "[removed]") }

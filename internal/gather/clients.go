@@ -17,6 +17,8 @@ import (
 	"google.golang.org/api/option"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"diagnose/internal/credential"
 )
 
 // scope is what the collector asks a token for. All its calls read.
@@ -83,13 +85,13 @@ func clientOptions(ctx context.Context, o Options) ([]option.ClientOption, strin
 		// The token source outlives the deadline of one call.
 		ts, err := impersonate.CredentialsTokenSource(context.WithoutCancel(ctx), impersonate.CredentialsConfig{TargetPrincipal: o.Impersonate, Scopes: []string{scope}})
 		if err != nil {
-			return nil, "", fmt.Errorf("impersonating %s: %s", o.Impersonate, scrub(err.Error()))
+			return nil, "", fmt.Errorf("impersonating %s: %s", o.Impersonate, credential.Scrub(err.Error()))
 		}
 		return append(out, option.WithTokenSource(ts)), "", nil
 	}
 	creds, err := credentials.DetectDefault(&credentials.DetectOptions{Scopes: []string{scope}})
 	if err != nil {
-		return nil, "", fmt.Errorf("%w (%s)", ErrNoCredentials, scrub(err.Error()))
+		return nil, "", fmt.Errorf("%w (%s)", ErrNoCredentials, credential.Scrub(err.Error()))
 	}
 	project, err := creds.ProjectID(ctx)
 	if err != nil {

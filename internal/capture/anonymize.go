@@ -1,0 +1,160 @@
+package capture
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"golang.org/x/tools/txtar"
+)
+
+// Anonymize replaces projects, folders, organizations, e-mails, domains and
+// the names of services and functions, each by the same stand-in wherever it
+// stands. What Google itself named (roles, regions, API hosts, statuses)
+// stays, so that the case is judged as before.
+func Anonymize(files []txtar.File) []txtar.File {
+	n := &names{stand: map[string]string{}, count: map[string]int{}}
+	for _, f := range files {
+		n.collect(string(f.Data))
+	}
+	order := slices.SortedFunc(maps.Keys(n.stand), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b))
+	})
+	out := make([]txtar.File, len(files))
+	for i, f := range files {
+		out[i] = txtar.File{Name: f.Name, Data: []byte(n.rewrite(string(f.Data), order))}
+		if path.Ext(f.Name) == ".json" && !json.Valid(out[i].Data) {
+			// Cannot happen as long as stand-ins are plain words; a broken
+			// document would be worse than one that is missing.
+			out[i].Data = []byte("{}\n")
+		}
+	}
+	return out
+}
+
+// names maps what identifies somebody to its stand-in.
+type names struct {
+	stand map[string]string
+	count map[string]int
+}
+
+// found lists where identifiers stand, and of which kind they are.
+var found = []struct {
+	kind    string
+	pattern *regexp.Regexp
+}{
+	{"project", regexp.MustCompile(`projects(?:/|%2F)([a-z][a-z0-9.:-]*[a-z0-9])`)},
+	{"number", regexp.MustCompile(`(?:projects|folders|organizations|customers)(?:/|%2F)(\d+)`)},
+	{"project", regexp.MustCompile(`"projectId":\s*"([^"]+)"`)},
+	{"project", regexp.MustCompile(`@([a-z0-9.-]+?)\.iam\.gserviceaccount\.com`)},
+	{"project", regexp.MustCompile(`([a-z0-9-]+)@appspot\.gserviceaccount\.com`)},
+	{"project", regexp.MustCompile(`[a-z]+-[a-z]+\d-([a-z][a-z0-9-]*)\.cloudfunctions\.net`)},
+	{"project", regexp.MustCompile(`"id":\s*"([a-z][^"]*)"`)},
+	{"project", regexp.MustCompile(`"project_id":\s*"([a-z][^"]*)"`)},
+	{"number", regexp.MustCompile(`"(?:id|projectNumber|sub|uid)":\s*"(\d+)"`)},
+	{"number", regexp.MustCompile(`(\d+)-(?:compute@developer|[a-z0-9]+\.apps\.googleusercontent)`)},
+	{"number", regexp.MustCompile(`service-(\d+)@`)},
+	{"number", regexp.MustCompile(`-(\d{6,})\.[a-z]+-[a-z]+\d\.run\.app`)},
+	{"name", regexp.MustCompile(`/(?:services|functions|triggers|topics|jobs|queues|subscriptions|revisions|denypolicies|repositories)/([A-Za-z0-9][A-Za-z0-9_.-]*)`)},
+	{"name", regexp.MustCompile(`https://(?:[a-z0-9-]+---)?([a-z0-9-]+?)-(?:[a-z0-9]{10}-[a-z]{2}\.a|\d{6,}\.[a-z]+-[a-z]+\d)\.run\.app`)},
+	{"name", regexp.MustCompile(`(?:service_name|function_name|revision_name)":\s*"([^"]+)"`)},
+	{"name", regexp.MustCompile(`\.cloudfunctions\.net/([A-Za-z][A-Za-z0-9_-]*)`)},
+	{"hash", regexp.MustCompile(`-([a-z0-9]{10})-[a-z]{2}\.a\.run\.app`)},
+	{"account", regexp.MustCompile(`(?:serviceAccount:|serviceAccounts/)([a-z][a-z0-9-]*)@[a-z0-9.:-]+\.iam\.gserviceaccount\.com`)},
+	{"account", regexp.MustCompile(`"([a-z][a-z0-9-]*)@[a-z0-9.:-]+\.iam\.gserviceaccount\.com"`)},
+	{"group", regexp.MustCompile(`group:([^@"\s]+)@`)},
+	{"person", regexp.MustCompile(`(?:user:|")([A-Za-z0-9._+-]+)@[A-Za-z0-9.-]+\.[A-Za-z]{2,}"`)},
+	{"domain", regexp.MustCompile(`@([A-Za-z0-9.-]+\.[A-Za-z]{2,})`)},
+	{"domain", regexp.MustCompile(`(?:domain:|"hd":\s*")([A-Za-z0-9.-]+\.[a-z]{2,})`)},
+	{"domain", regexp.MustCompile(`https?://([A-Za-z0-9.-]+\.[a-z]{2,})`)},
+}
+
+// google matches names that are Google's own, or words of its formats.
+var google = regexp.MustCompile(`(?i)(^|\.)(gserviceaccount\.com|googleapis\.com|googleusercontent\.com|run\.app|cloudfunctions\.net|google\.com|cloud\.goog)$|^(service-\d+|developer|appspot|cloudservices|gcp-sa-[a-z-]+|serverless-robot-prod|gcf-admin-robot|cloudbuild|compute-system|run|default|-)$`)
+
+func (n *names) collect(text string) {
+	for _, f := range found {
+		for _, m := range f.pattern.FindAllStringSubmatch(text, -1) {
+			if len(m[1]) < 2 || google.MatchString(m[1]) || strings.HasSuffix(m[1], "-compute") {
+				continue
+			}
+			n.name(f.kind, m[1])
+		}
+	}
+}
+
+// name gives an identifier its stand-in. A function's name and that of its
+// service, in lower case with hyphens, get the same one.
+func (n *names) name(kind, id string) {
+	if n.stand[id] != "" {
+		return
+	}
+	plain := strings.ToLower(strings.ReplaceAll(id, "_", "-"))
+	if plain != id {
+		n.name(kind, plain)
+		n.stand[id] = n.stand[plain]
+		if strings.Contains(id, "_") {
+			n.stand[id] = strings.ReplaceAll(n.stand[plain], "-", "_")
+		}
+		return
+	}
+	n.count[kind]++
+	c := n.count[kind]
+	switch kind {
+	case "number":
+		n.stand[id] = fmt.Sprint(100000000000 + c)
+	case "hash":
+		n.stand[id] = fmt.Sprintf("a%09d", c)
+	case "domain":
+		n.stand[id] = fmt.Sprintf("domain-%d.example", c)
+	default:
+		n.stand[id] = fmt.Sprintf("%s-%d", kind, c)
+	}
+}
+
+// kept matches what is not looked into: names of Google's, keys of objects,
+// times, and values that are words of an enumeration.
+var kept = regexp.MustCompile(`^(?:"[A-Za-z_-]+":|[a-z-]+\.googleapis\.com(?:/[A-Za-z.]+)?|"roles/[A-Za-z.]+"|"[A-Z][A-Z0-9_]+"|"\d{4}-\d\d-\d\dT[^"]*"|gserviceaccount\.com|accounts\.google\.com|` +
+	`(?:a\.)?run\.app|cloudfunctions\.net|/(?:projects|locations|services|functions|folders|organizations|roles|triggers)/)`)
+
+// rewrite puts the stand-ins in place of whole identifiers.
+func (n *names) rewrite(text string, order []string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		if k := kept.FindString(text[i:]); k != "" && (i == 0 || !wordByte(text[i-1]) || !wordByte(k[0])) {
+			b.WriteString(k)
+			i += len(k)
+			continue
+		}
+		id := n.at(text, i, order)
+		if id == "" {
+			b.WriteByte(text[i])
+			i++
+			continue
+		}
+		b.WriteString(n.stand[id])
+		i += len(id)
+	}
+	return b.String()
+}
+
+func (n *names) at(text string, i int, order []string) string {
+	if i > 0 && wordByte(text[i-1]) && !strings.HasSuffix(text[:i], "%2F") {
+		return ""
+	}
+	for _, id := range order {
+		if strings.HasPrefix(text[i:], id) && (i+len(id) == len(text) || !wordByte(text[i+len(id)])) {
+			return id
+		}
+	}
+	return ""
+}
+
+func wordByte(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_'
+}
