@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
+	"diagnose/internal/jwkscache"
 	"diagnose/report"
 )
 
@@ -33,6 +33,10 @@ type input struct {
 	token   string // refused: a secret in the arguments
 	env     string
 	offline bool
+
+	live     *live // nil for a command that takes no live target
+	gathered bool  // a live target was read
+	send     *sending
 }
 
 // evidenceFlags declares the flags that give evidence: one for each member of
@@ -104,6 +108,9 @@ func (in *input) snapshot(ctx context.Context, args []string) (evidence.Snapshot
 	if s.Now.IsZero() {
 		s.Now = time.Now().UTC()
 	}
+	if in.gathered {
+		in.addGoogleKeys(ctx, &s)
+	}
 	return s, nil
 }
 
@@ -130,30 +137,31 @@ func (in *input) load(ctx context.Context, name string) (evidence.Snapshot, erro
 	if _, err := os.Stat(name); err == nil {
 		return evidence.Load(name)
 	}
-	if gatherLive != nil {
-		return gatherLive(ctx, in, name)
+	if in.live == nil || looksLikePath(name) {
+		return evidence.Snapshot{}, hint(fmt.Errorf("no case %q: neither a folder nor a .txtar file", name),
+			"diagnose demo --list names the embedded cases, for "+demoPrefix+"NAME")
 	}
-	return evidence.Snapshot{}, hint(fmt.Errorf("no case %q: neither a folder nor a .txtar file", name),
-		"diagnose demo --list names the embedded cases, for "+demoPrefix+"NAME")
+	in.gathered = true
+	return in.gather(ctx, name)
 }
-
-// gatherLive reads a live target; nil where this build has no collector.
-var gatherLive func(context.Context, *input, string) (evidence.Snapshot, error)
 
 func (in *input) readMembers(ctx context.Context, s *evidence.Snapshot) error {
 	stdin := ""
+	for _, m := range evidence.Members {
+		if v, ok := in.members[m.Flag]; !ok || *v != "-" {
+			continue
+		}
+		if stdin != "" {
+			return fmt.Errorf("--%s and --%s both read standard input", stdin, m.Flag)
+		}
+		stdin = m.Flag
+	}
 	for _, m := range evidence.Members {
 		v, ok := in.members[m.Flag]
 		if !ok || *v == "" {
 			continue
 		}
-		if *v == "-" && stdin != "" {
-			return fmt.Errorf("--%s and --%s both read standard input", stdin, m.Flag)
-		}
-		if *v == "-" {
-			stdin = m.Flag
-		}
-		data, err := in.open(ctx, m.Flag, *v)
+		data, err := in.open(ctx, m.Flag, *v, s)
 		if err != nil {
 			return err
 		}
@@ -173,10 +181,7 @@ func (in *input) readMembers(ctx context.Context, s *evidence.Snapshot) error {
 	return nil
 }
 
-// googleKeys is where Google publishes the keys of its ID tokens.
-const googleKeys = "https://www.googleapis.com/oauth2/v3/certs"
-
-func (in *input) open(ctx context.Context, flag, name string) ([]byte, error) {
+func (in *input) open(ctx context.Context, flag, name string, s *evidence.Snapshot) ([]byte, error) {
 	switch {
 	case name == "-":
 		data, err := io.ReadAll(in.app.Stdin)
@@ -185,13 +190,17 @@ func (in *input) open(ctx context.Context, flag, name string) ([]byte, error) {
 		}
 		return data, nil
 	case flag == "jwks" && name == "google":
-		name = googleKeys
+		name = jwkscache.Google
 	}
 	if flag == "jwks" && strings.Contains(name, "://") {
 		if in.offline {
 			return nil, errors.New("--jwks names a URL, and --offline fetches none")
 		}
-		return fetch(ctx, name)
+		d, err := in.keysFor(ctx, name, s.Token.Or(credential.Credential{}))
+		if err != nil {
+			return nil, &failure{hint(fmt.Errorf("--jwks: %w", err), "without --jwks the signature is taken as unknown")}
+		}
+		return d.Keys, nil
 	}
 	data, err := os.ReadFile(name)
 	if err != nil {
@@ -200,45 +209,9 @@ func (in *input) open(ctx context.Context, flag, name string) ([]byte, error) {
 	return data, nil
 }
 
-// fetch reads a key set over https, or from this machine.
-func fetch(ctx context.Context, name string) ([]byte, error) {
-	u, err := url.Parse(name)
-	if err != nil || u.Scheme != "https" && u.Hostname() != "localhost" && u.Hostname() != "127.0.0.1" {
-		return nil, errors.New("--jwks: a key set is fetched over https only")
-	}
-	client := http.Client{CheckRedirect: func(r *http.Request, via []*http.Request) error {
-		if r.URL.Scheme != "https" || len(via) > 3 {
-			return errors.New("a key set is fetched over https only")
-		}
-		return nil
-	}}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, name, nil)
-	if err != nil {
-		return nil, fmt.Errorf("--jwks: %w", err)
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, &failure{hint(fmt.Errorf("--jwks: %w", err), "without --jwks the signature is taken as unknown")}
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, &failure{fmt.Errorf("--jwks: %s answered %s", u.Host, resp.Status)}
-	}
-	return io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-}
-
 // readRequest puts the flags of the request over the one of the case.
 func (in *input) readRequest(s *evidence.Snapshot) error {
-	if in.at != "" {
-		var r evidence.Request
-		if err := r.SetTime(in.at); err != nil {
-			return fmt.Errorf("--at: %w", err)
-		}
-		s.Now = r.Time
-	}
-	if in.url+in.method+in.source+in.member+in.client == "" && len(in.headers) == 0 {
+	if in.url+in.method+in.source+in.member+in.client+in.at == "" && len(in.headers) == 0 {
 		return nil
 	}
 	r := s.Request.Or(evidence.Request{})
@@ -252,7 +225,7 @@ func (in *input) readRequest(s *evidence.Snapshot) error {
 	for _, set := range []struct {
 		flag, value string
 		apply       func(string) error
-	}{{"url", in.url, r.SetURL}, {"source", in.source, r.SetOrigin}, {"principal", in.member, r.SetPrincipal}, {"client", in.client, r.SetClient}} {
+	}{{"url", in.url, r.SetURL}, {"source", in.source, r.SetOrigin}, {"principal", in.member, r.SetPrincipal}, {"client", in.client, r.SetClient}, {"at", in.at, r.SetTime}} {
 		if set.value == "" {
 			continue
 		}
@@ -266,6 +239,9 @@ func (in *input) readRequest(s *evidence.Snapshot) error {
 		}
 	}
 	s.Request = evidence.Known(r, src)
+	if in.at != "" {
+		s.Now = r.Time
+	}
 	return nil
 }
 

@@ -17,14 +17,21 @@ func (a *app) invokeCommand() *cobra.Command {
 		Example: `  diagnose invoke case/
   diagnose invoke --service service.json --policy policy.json --token-file token.jwt
   diagnose invoke --service service.json --policy policy.json --principal serviceAccount:a@p.iam.gserviceaccount.com
-  diagnose invoke --response answer.http`,
+  diagnose invoke --response answer.http
+  diagnose invoke orders --region europe-west1 --token-file token.jwt
+  diagnose invoke https://orders-ab12cd34ef-ew.a.run.app/ --token-env TOKEN --probe`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	in := a.evidenceFlags(c)
+	in.liveFlags(c)
+	in.probeFlags(c)
 	c.Flags().BoolVar(&opts.Strict, "strict", false, "allow no assumption: what rests on one is undetermined")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		s, err := in.snapshot(c.Context(), args)
 		if err != nil {
+			return err
+		}
+		if s, err = in.probe(c.Context(), s); err != nil {
 			return err
 		}
 		v := checks.Judge(s, opts)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -41,6 +42,7 @@ type app struct {
 	format, output, color string
 	quiet, verbose        bool
 	code                  int
+	mu                    sync.Mutex // guards Stderr while calls run at the same time
 }
 
 // Main runs the command line and returns the exit code.
@@ -117,7 +119,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVarP(&a.output, "output", "o", "", "write the report to this `FILE`")
 	f.StringVar(&a.color, "color", "auto", "colour: auto, always or never")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress, warnings or hints")
-	f.BoolVarP(&a.verbose, "verbose", "v", false, "show every check")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "show every check, and on stderr every call of a live target")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return hint(err, "see diagnose "+c.Name()+" --help")
 	})
@@ -128,7 +130,7 @@ func (a *app) root() *cobra.Command {
 // commands lists the commands: a new one is a file of its own and a line here.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
-		a.invokeCommand(), a.tokenCommand(), a.whoCommand(),
+		a.invokeCommand(), a.tokenCommand(), a.whoCommand(), a.captureCommand(),
 		a.checksCommand(), a.explainCommand(), a.demoCommand(), a.versionCommand(),
 	}
 }

@@ -17,6 +17,7 @@ func (a *app) whoCommand() *cobra.Command {
 		Args:    cobra.MaximumNArgs(1),
 	}
 	in := a.evidenceFlags(c)
+	in.liveFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		s, err := in.snapshot(c.Context(), args)
 		if err != nil {

@@ -32,6 +32,9 @@ func (k KeySet) Len() int {
 	return n
 }
 
+// Has reports whether the set names a key, usable or not.
+func (k KeySet) Has(keyID string) bool { return len(k.keys[keyID]) > 0 || k.skipped[keyID] != "" }
+
 // String says how many keys the set has.
 func (k KeySet) String() string { return fmt.Sprintf("key set, usable RSA keys: %d", k.Len()) }
 

@@ -84,7 +84,7 @@ func jsonError(data []byte, err error) error {
 		line := 1 + bytes.Count(data[:at], []byte("\n"))
 		column := at - (bytes.LastIndexByte(data[:at], '\n') + 1)
 		if strings.Contains(syntax.Error(), "unexpected end") {
-			return fmt.Errorf("is cut off: the JSON ends in line %d", line)
+			return fmt.Errorf("is cut off: the JSON ends in line %d", 1+bytes.Count(bytes.TrimSpace(data), []byte("\n")))
 		}
 		return fmt.Errorf("is broken JSON in line %d, column %d", line, column)
 	}
