@@ -306,7 +306,11 @@ func (in *Invocation) fromCaller() {
 		if c.ServiceAccount != "" {
 			member = "serviceAccount:" + c.ServiceAccount
 		}
-		in.sent.credential = credential.Synthetic(member, or(c.Audience, in.audiences.Preferred()), in.Now)
+		audience := c.Audience
+		if c.Kind == "eventarc" {
+			audience = or(audience, in.audiences.Preferred()) // Eventarc takes the destination's own
+		}
+		in.sent.credential = credential.Synthetic(member, audience, in.Now)
 	case caller.AccessToken:
 		in.sent.credential = credential.Credential{Kind: credential.AccessToken}
 	case caller.UnknownToken:
@@ -342,7 +346,7 @@ func (in *Invocation) identify() {
 // triggerMember returns the identity with which the event source calls, or ""
 // where it is the default one and the project's number is not known.
 func (in *Invocation) triggerMember() string {
-	email := or(in.fn().GetEventTrigger().GetServiceAccountEmail(), in.Trigger.Or(nil).GetServiceAccount())
+	email := or(in.fn().GetEventTrigger().GetServiceAccountEmail(), in.Trigger.Or(nil).GetServiceAccount(), in.configured().ServiceAccount)
 	if email == "" && in.projectNumber() != "" {
 		email = in.projectNumber() + "-compute@developer.gserviceaccount.com"
 	}

@@ -193,7 +193,7 @@ id is accepted as well. A gen1 function accepts its cloudfunctions.net URL only.
 	case t.Kind == credential.MalformedJWT || t.Kind == credential.JWE:
 		return notApplicable("the claims cannot be read")
 	case in.sent.config && len(t.Claims.Audience) == 0:
-		return notApplicable("the caller sets the audience to the service's URL")
+		return unknown("the configuration of the caller does not show the audience of its token")
 	case in.host.Kind == googleAPIHost:
 		return notApplicable("a Google API is called, not a service")
 	case len(t.Claims.Audience) == 0 && t.Signature == credential.SignatureUnknown:

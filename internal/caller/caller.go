@@ -26,7 +26,7 @@ type Caller struct {
 	Token          TokenKind // what it sends
 	ServiceAccount string    // e-mail of the identity it calls with, "" where the default is used or unknown
 	Audience       string    // the audience of its ID token, given or by default
-	AudienceGiven  bool      // false: Audience is the default of the caller's kind
+	AudienceGiven  bool      // false: Audience is the default of the caller's kind; true without one: it is computed
 	Header         string    // "" or the header it sends the token in, where not Authorization
 	Pointer        string    // where in its document the token is configured
 	Note           string    // what else matters, e.g. that the job is paused

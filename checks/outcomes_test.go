@@ -1,0 +1,152 @@
+package checks_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"cloud.google.com/go/iam/apiv1/iampb"
+	denypb "cloud.google.com/go/iam/apiv2/iampb"
+	"cloud.google.com/go/run/apiv2/runpb"
+	"google.golang.org/genproto/googleapis/type/expr"
+	"google.golang.org/protobuf/proto"
+
+	"diagnose/checks"
+	"diagnose/internal/caller"
+	"diagnose/internal/credential"
+	"diagnose/internal/credential/credentialtest"
+	"diagnose/internal/evidence"
+)
+
+var here = evidence.Source{Document: "test"}
+
+func service(change func(*runpb.Service)) func(*evidence.Snapshot) {
+	return func(s *evidence.Snapshot) {
+		svc := proto.Clone(s.Service.Or(nil)).(*runpb.Service)
+		change(svc)
+		s.Service = evidence.Known(svc, here)
+	}
+}
+
+func bindings(bs ...*iampb.Binding) func(*evidence.Snapshot) {
+	return func(s *evidence.Snapshot) { s.Policy = evidence.Known(&iampb.Policy{Bindings: bs}, here) }
+}
+
+func bind(role, condition string, members ...string) *iampb.Binding {
+	b := &iampb.Binding{Role: role, Members: members}
+	if condition != "" {
+		b.Condition = &expr.Expr{Expression: condition}
+	}
+	return b
+}
+
+func request(change func(*evidence.Request)) func(*evidence.Snapshot) {
+	return func(s *evidence.Snapshot) {
+		r := s.Request.Or(evidence.Request{})
+		change(&r)
+		s.Request = evidence.Known(r, here)
+	}
+}
+
+func claims(changes map[string]any) func(*evidence.Snapshot) {
+	return func(s *evidence.Snapshot) {
+		c := map[string]any{"iss": "https://accounts.google.com", "aud": "https://orders-ab12cd34ef-ew.a.run.app", "sub": "1", "email": "mover@shop.iam.gserviceaccount.com",
+			"email_verified": true, "iat": s.Now.Add(-time.Minute).Unix(), "exp": s.Now.Add(time.Hour).Unix()}
+		for k, v := range changes {
+			if c[k] = v; v == nil {
+				delete(c, k)
+			}
+		}
+		s.Token = evidence.Known(credential.Decode(credentialtest.Sign(c)), here)
+	}
+}
+
+func configured(c caller.Caller) func(*evidence.Snapshot) {
+	return func(s *evidence.Snapshot) {
+		s.Token = evidence.Fact[credential.Credential]{}
+		s.Caller = evidence.Known(c, here)
+		request(func(r *evidence.Request) { r.Headers, r.Principal = nil, "" })(s)
+	}
+}
+
+func headers(lines ...string) func(*evidence.Snapshot) {
+	return func(s *evidence.Snapshot) {
+		s.Token = evidence.Fact[credential.Credential]{}
+		request(func(r *evidence.Request) {
+			r.Headers = http.Header{}
+			for _, l := range lines {
+				name, value, _ := strings.Cut(l, ": ")
+				r.Headers.Add(name, value)
+			}
+		})(s)
+	}
+}
+
+const mover = "serviceAccount:mover@shop.iam.gserviceaccount.com"
+
+// TestOutcomes changes one thing of a case that is allowed and proven, for
+// what no story tells.
+func TestOutcomes(t *testing.T) {
+	public := bind("roles/run.invoker", "", "allUsers")
+	for _, test := range []struct {
+		name     string
+		change   []func(*evidence.Snapshot)
+		check    string
+		outcome  checks.Outcome
+		says     string
+		decision checks.Decision
+	}{
+		{"as it is", nil, "access-granted", checks.Pass, "roles/run.servicesInvoker", checks.Allowed},
+		{"public, expired token", []func(*evidence.Snapshot){bindings(public), claims(map[string]any{"exp": 1})}, "token-expiry", checks.Warn, "the service is public", checks.Allowed},
+		{"public, other audience", []func(*evidence.Snapshot){bindings(public), claims(map[string]any{"aud": "https://other.example"})}, "token-audience", checks.Warn, "the service is public", checks.Allowed},
+		{"public through the basic owner role", []func(*evidence.Snapshot){bindings(bind("roles/editor", "", "allUsers"))}, "access-public", checks.Pass, "roles/editor", checks.Allowed},
+		{"viewer for everybody opens nothing", []func(*evidence.Snapshot){bindings(bind("roles/viewer", "", "allUsers"))}, "access-granted", checks.Fail, "lacks run.routes.invoke", checks.Denied},
+		{"anyone with a Google account", []func(*evidence.Snapshot){bindings(bind("roles/run.invoker", "", "allAuthenticatedUsers"))}, "access-granted", checks.Pass, "roles/run.invoker", checks.Allowed},
+		{"functions invoker on a service", []func(*evidence.Snapshot){bindings(bind("roles/cloudfunctions.invoker", "", mover))}, "access-role-effective", checks.Fail, "roles/cloudfunctions.invoker", checks.Denied},
+		{"unknown custom role", []func(*evidence.Snapshot){bindings(bind("projects/shop/roles/caller", "", mover))}, "access-granted", checks.Unknown, "projects/shop/roles/caller", checks.Undetermined},
+		{"unread group", []func(*evidence.Snapshot){bindings(bind("roles/run.invoker", "", "group:eng@example.com"))}, "access-granted", checks.Unknown, "group:eng@example.com", checks.Undetermined},
+		{"condition that holds", []func(*evidence.Snapshot){bindings(bind("roles/run.invoker", `request.time < timestamp("2999-01-01T00:00:00Z")`, mover))}, "access-granted", checks.Pass, "", checks.Allowed},
+		{"condition that fails to parse", []func(*evidence.Snapshot){bindings(bind("roles/run.invoker", `request.time <`, mover))}, "access-granted", checks.Fail, "", checks.Denied},
+		{"condition on tags that were not read", []func(*evidence.Snapshot){bindings(bind("roles/run.invoker", `resource.matchTag("1/env", "prod")`, mover)), func(s *evidence.Snapshot) { s.Tags = evidence.Fact[[]evidence.Tag]{} }},
+			"access-granted", checks.Unknown, "", checks.Undetermined},
+		{"deny condition that cannot be decided", []func(*evidence.Snapshot){func(s *evidence.Snapshot) {
+			s.DenyPolicies = evidence.Known([]*denypb.Policy{{Name: "policies/cloudresourcemanager.googleapis.com%2Fprojects%2Fshop/denypolicies/d", Rules: []*denypb.PolicyRule{{Kind: &denypb.PolicyRule_DenyRule{DenyRule: &denypb.DenyRule{
+				DeniedPrincipals: []string{"principalSet://goog/group/eng@example.com"}, DeniedPermissions: []string{"run.googleapis.com/routes.invoke"}}}}}}}, here)
+		}}, "access-not-denied", checks.Unknown, "", checks.Undetermined},
+		{"ingress none", []func(*evidence.Snapshot){service(func(s *runpb.Service) { s.Ingress = runpb.IngressTraffic_INGRESS_TRAFFIC_NONE })}, "ingress-source", checks.Fail, "", checks.Denied},
+		{"ingress not said", []func(*evidence.Snapshot){service(func(s *runpb.Service) { s.Ingress = runpb.IngressTraffic_INGRESS_TRAFFIC_UNSPECIFIED })}, "ingress-source", checks.Pass, "", checks.Allowed},
+		{"service without traffic", []func(*evidence.Snapshot){service(func(s *runpb.Service) {
+			s.TerminalCondition = &runpb.Condition{State: runpb.Condition_CONDITION_FAILED}
+			s.LatestReadyRevision = ""
+		})}, "service-ready", checks.Fail, "", checks.Denied},
+		{"no e-mail in the token", []func(*evidence.Snapshot){claims(map[string]any{"email": nil, "email_verified": nil})}, "token-email", checks.Warn, "", checks.Undetermined},
+		{"both headers", []func(*evidence.Snapshot){headers("Authorization: Basic eA==", "X-Serverless-Authorization: Bearer undefined")}, "credential-kind", checks.Fail, "opaque", checks.Denied},
+		{"lower-case scheme", []func(*evidence.Snapshot){headers("Authorization: bearer ya29.abcdefghijklmnop")}, "credential-header", checks.Pass, "Authorization", checks.Denied},
+		{"two credentials", []func(*evidence.Snapshot){headers("Authorization: Bearer a.b.c", "Authorization: Bearer d.e.f")}, "credential-header", checks.Fail, "2 Authorization headers", checks.Denied},
+		{"no header", []func(*evidence.Snapshot){headers()}, "credential-present", checks.Fail, "no credential", checks.Denied},
+		{"job with ID token for the URL", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "cloud-scheduler", URL: "https://orders-ab12cd34ef-ew.a.run.app", Token: caller.IDToken,
+			ServiceAccount: "mover@shop.iam.gserviceaccount.com", Audience: "https://orders-ab12cd34ef-ew.a.run.app"})}, "token-audience", checks.Pass, "", checks.Allowed},
+		{"job with access token", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "cloud-scheduler", URL: "https://orders-ab12cd34ef-ew.a.run.app", Token: caller.AccessToken})}, "credential-kind", checks.Fail, "access token", checks.Denied},
+		{"workflow whose audience is computed", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "workflows", URL: "https://orders-ab12cd34ef-ew.a.run.app", Token: caller.IDToken, AudienceGiven: true,
+			ServiceAccount: "mover@shop.iam.gserviceaccount.com"})}, "token-audience", checks.Unknown, "does not show the audience", checks.Undetermined},
+		{"trigger whose account receives no events", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "eventarc", Service: "orders", Token: caller.IDToken, ServiceAccount: "mover@shop.iam.gserviceaccount.com"})},
+			"trigger-receiver", checks.Fail, "mover@shop", checks.Denied},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := story(t, "granted-proven")
+			for _, f := range test.change {
+				f(&s)
+			}
+			v := decide(s)
+			if v.Decision != test.decision {
+				t.Errorf("%s, want %s: %s", v.Decision, test.decision, v.Headline())
+			}
+			for _, f := range v.Findings {
+				if f.Check == test.check && (f.Outcome != test.outcome || !strings.Contains(f.Message, test.says)) {
+					t.Errorf("%s is %s, want %s with %q: %s", f.Check, f.Outcome, test.outcome, test.says, f.Message)
+				}
+			}
+		})
+	}
+}
