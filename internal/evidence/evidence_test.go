@@ -281,7 +281,7 @@ func TestErrors(t *testing.T) {
 		{"policy.json", `[{"bindings":[]}]`, "without --flatten"},
 		{"policy.json", `{"bindings":[{"members":["user:a@example.com"]}]}`, "bindings[0] has no role"},
 		{"policy.json", `{"bindings":[{"role":5}]}`, "does not fit google.iam.v1.Policy"},
-		{"policy.json", "{\n \"bindings\": [\n", "is cut off: the JSON ends in line 3"},
+		{"policy.json", "{\n \"bindings\": [\n", "is cut off: the JSON ends in line 2"},
 		{"policy.json", "{\n \"bindings\": ]\n}", "is broken JSON in line 2, column 14"},
 		{"policy.json", "   ", "is empty; expected the allow policy of the Cloud Run service, as \"gcloud run services get-iam-policy"},
 		{"policy.json", "just words", "neither a JSON nor a YAML document"},
@@ -403,4 +403,19 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("the error %q does not name the document", err)
 		}
 	})
+}
+
+// A service made from source has a buildConfig, as functions have.
+func TestServiceMadeFromSource(t *testing.T) {
+	for _, doc := range []string{
+		`{"name": "projects/p/locations/l/services/s", "buildConfig": {"sourceLocation": "gs://b/o"}}`,
+		`{"template": {"containers": []}, "buildConfig": {"sourceLocation": "gs://b/o"}}`,
+	} {
+		if name, flag := Kind([]byte(doc)); flag != "service" {
+			t.Errorf("%s is taken for %s", doc, name)
+		}
+	}
+	if name, flag := Kind([]byte(`{"buildConfig": {"entryPoint": "hello"}}`)); flag != "function" {
+		t.Errorf("a function is taken for %s", name)
+	}
 }
