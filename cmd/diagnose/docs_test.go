@@ -1,0 +1,116 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"diagnose/checks"
+	"diagnose/internal/evidence"
+	"diagnose/internal/gather"
+)
+
+var update = flag.Bool("update", false, "rewrite what the documentation takes from the program")
+
+// written compares a file with what it should hold, or writes it.
+func written(t *testing.T, file, want string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("%s is not what the program says; go test ./cmd/diagnose -run %s -update rewrites it (-want +got):\n%s", file, t.Name(), diff)
+	}
+}
+
+var (
+	console = regexp.MustCompile("(?ms)^```console\n\\$ diagnose ([^\n]*)\n.*?^```$")
+	section = regexp.MustCompile(`(?ms)^<!-- (\w+) -->$.*?^<!-- end -->$`)
+)
+
+// TestReadme runs every command that the README shows, and compares its tables
+// with what the program reads and asks for.
+func TestReadme(t *testing.T) {
+	data, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := 0
+	text := console.ReplaceAllStringFunc(string(data), func(block string) string {
+		shown++
+		line := console.FindStringSubmatch(block)[1]
+		_, out, errs := run(t, nil, strings.Fields(line)...)
+		if errs != "" {
+			t.Errorf("%s: %s", line, errs)
+		}
+		return "```console\n$ diagnose " + line + "\n" + out + "```"
+	})
+	tables := map[string]func() string{"members": memberTable, "permissions": permissionTable}
+	text = section.ReplaceAllStringFunc(text, func(block string) string {
+		name := section.FindStringSubmatch(block)[1]
+		f := tables[name]
+		delete(tables, name)
+		if f == nil {
+			t.Errorf("the README has an unknown section %s", name)
+			return block
+		}
+		return "<!-- " + name + " -->\n" + f() + "<!-- end -->"
+	})
+	if shown == 0 || len(tables) > 0 {
+		t.Errorf("the README shows %d commands and lacks the tables %v", shown, tables)
+	}
+	written(t, "../../README.md", text)
+}
+
+func memberTable() string {
+	var b strings.Builder
+	b.WriteString("| member | flag | made by |\n|---|---|---|\n")
+	for _, m := range evidence.Members {
+		made, flag := "", "`--"+m.Flag+"`"
+		if m.Make != "" {
+			made = "`" + m.Make + "`"
+		}
+		if m.Flag == "request" {
+			flag = "`--url --method --header --source --principal --client --at`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", strings.Join(m.Names, "`, `"), flag, made)
+	}
+	return b.String()
+}
+
+func permissionTable() string {
+	var b strings.Builder
+	b.WriteString("| permission | role | on | without it |\n|---|---|---|---|\n")
+	for _, m := range gather.Methods() {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", m.Permission, m.Role, m.On, m.Without)
+	}
+	return b.String()
+}
+
+// TestChecksDocument compares docs/checks.md with the checks.
+func TestChecksDocument(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# Checks\n\nThe gates of `diagnose invoke`, in the order of the request, and the questions of each. A check's title is its good answer.\n")
+	for _, g := range checks.Path() {
+		fmt.Fprintf(&b, "\n## %s\n", g.Name)
+		if g.Refuses != "" && g.Refuses != "–" {
+			fmt.Fprintf(&b, "\nRefuses with %s.\n", g.Refuses)
+		}
+		for _, c := range g.Checks {
+			fmt.Fprintf(&b, "\n### %s: %s\n\n%s\n\nKnown by: %s. Source: <%s>\n", c.ID, c.Title, c.Doc, c.Confidence, c.Ref)
+		}
+	}
+	written(t, "../../docs/checks.md", b.String())
+}
