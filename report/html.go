@@ -12,7 +12,7 @@ var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>{{.Title}}</title><style>
 :root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
-table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid #8884}
+table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px solid #8884}td:not(:last-child){white-space:nowrap}
 pre{background:#8882;padding:.7rem;overflow-x:auto;border-radius:.4rem}h2{margin-top:0}
 </style></head><body>{{range .Blocks}}{{if .Head}}<h{{.Level}}>{{.Head}}</h{{.Level}}>{{else if .Code}}<pre>{{.Code}}</pre>{{else if .Rows}}<table>{{range $i, $r := .Rows}}<tr>{{range $r}}{{if $i}}<td>{{.}}</td>{{else}}<th>{{.}}</th>{{end}}{{end}}</tr>{{end}}</table>{{else if .Items}}<ul>{{range .Items}}<li>{{.}}</li>{{end}}</ul>{{else}}<p>{{.Text}}</p>{{end}}{{end}}</body></html>
 `))

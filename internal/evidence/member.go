@@ -152,10 +152,20 @@ func distance(a, b string) int {
 	return prev[len(b)]
 }
 
+// maxWords bounds the words of a header's value: a damaged one may hold
+// several tokens with words before them, and a text has more.
+const maxWords = 12
+
 func readToken(s *Snapshot, src Source, data []byte) error {
 	c := credential.Decode(string(data))
 	if c.Kind == credential.None {
 		return fmt.Errorf("is empty; expected a JWT or another credential")
+	}
+	if !c.JWT() && len(strings.Fields(string(data))) > maxWords {
+		if name, flag := Kind(data); flag != "" {
+			return fmt.Errorf("holds %s, not a credential: pass it with --%s", name, flag)
+		}
+		return fmt.Errorf("holds a text, not a credential; expected a JWT or another credential exactly as sent")
 	}
 	s.Token = Known(c, src)
 	return nil
