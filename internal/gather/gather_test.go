@@ -14,6 +14,7 @@ import (
 	"cloud.google.com/go/iam/apiv1/iampb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"diagnose/checks"
 	"diagnose/internal/evidence"
@@ -347,8 +348,14 @@ func TestNotFoundNamesWhatIsNear(t *testing.T) {
 func TestTargetsThatNeedASearch(t *testing.T) {
 	disk := load(t, "orders")
 	w := gathertest.WorldOf(disk)
-	w.Others = []*assetpb.ResourceSearchResult{resource("run.googleapis.com/Service", "services", "us-central1", "billing")}
-	for _, target := range []string{"orders", "https://orders-ab12cd34ef-ew.a.run.app/x?y=z", "https://orders-424242.europe-west1.run.app", "https://europe-west1-shop.cloudfunctions.net/orders/x", "https://tag---orders-ab12cd34ef-ew.a.run.app"} {
+	spec, err := structpb.NewStruct(map[string]any{"spec": map[string]any{"routeName": "orders"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mapping := resource("run.googleapis.com/DomainMapping", "domainmappings", "europe-west1", "shop.example.org")
+	mapping.VersionedResources = []*assetpb.VersionedResource{{Version: "v1", Resource: spec}}
+	w.Others = []*assetpb.ResourceSearchResult{resource("run.googleapis.com/Service", "services", "us-central1", "billing"), mapping}
+	for _, target := range []string{"orders", "https://shop.example.org/x", "shop.example.org", "https://orders-ab12cd34ef-ew.a.run.app/x?y=z", "https://orders-424242.europe-west1.run.app", "https://europe-west1-shop.cloudfunctions.net/orders/x", "https://tag---orders-ab12cd34ef-ew.a.run.app"} {
 		live, err := collect(t, target, gathertest.Start(t, w))
 		if err != nil {
 			t.Errorf("%s: %v", target, err)
@@ -358,7 +365,7 @@ func TestTargetsThatNeedASearch(t *testing.T) {
 			t.Errorf("%s: found %q, function %v", target, svc.GetName(), live.Function.Reason())
 		}
 		r, _ := live.Request.Get()
-		if strings.HasPrefix(target, "https:") != (r.URL != nil) {
+		if (strings.HasPrefix(target, "https:") || strings.Contains(target, ".org")) != (r.URL != nil) {
 			t.Errorf("%s: request %v", target, r.URL)
 		}
 	}
