@@ -105,6 +105,31 @@ func hostOf(raw string) host {
 	return parseHost(u.Hostname())
 }
 
+// An Address is what a URL says of the service or function behind it. Empty
+// parts are not in the URL; the zero Address says nothing.
+type Address struct {
+	Host     string // in lower case, without the tag of a run.app URL
+	Service  string // of a run.app URL
+	Function string // of a cloudfunctions.net URL
+	Project  string // ID
+	Number   string // of the project
+	Region   string
+}
+
+// ParseAddress takes the URL of a service or function apart.
+func ParseAddress(raw string) Address {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return Address{}
+	}
+	h := parseHost(u.Hostname())
+	a := Address{Host: strings.TrimPrefix(h.Name, h.Tag+"---"), Service: h.Service, Project: h.Project, Number: h.Number, Region: h.Region}
+	if h.Kind == functionHost {
+		a.Function = functionPath(u)
+	}
+	return a
+}
+
 // origin returns scheme and host of a URL, without path, query and fragment.
 func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
 

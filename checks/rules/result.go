@@ -58,5 +58,5 @@ func ParseSeverity(name string) (Severity, bool) {
 			return s, true
 		}
 	}
-	return Info, false
+	return 0, false
 }

@@ -14,12 +14,13 @@ import (
 	"diagnose/internal/estate"
 )
 
-// A Severity ranks findings. The zero Severity is the mildest.
+// A Severity ranks findings. The zero Severity is not said: it stands for the
+// rule's own.
 type Severity int
 
 // The severities of contract section 5, mildest first.
 const (
-	Info Severity = iota
+	Info Severity = iota + 1
 	Low
 	Medium
 	High
@@ -27,7 +28,7 @@ const (
 )
 
 func (s Severity) String() string {
-	return [...]string{"info", "low", "medium", "high", "critical"}[s]
+	return [...]string{"", "info", "low", "medium", "high", "critical"}[s]
 }
 
 // A Rule finds one kind of mistake.
@@ -62,6 +63,7 @@ type Finding struct {
 	GrantedOn    string // full resource name of what carries the binding
 	Condition    string // its expression
 	Reach        Reach
+	Node         string // the Exposure that it counts for, "projects/shop", "" where unknown
 	Message      string // one sentence: what is granted, what follows
 	Where        estate.Where
 	Fixes        []checks.Fix
@@ -75,10 +77,33 @@ type Options struct {
 	Now time.Time
 	// Before is the estate before the change, nil where there is none.
 	Before *estate.Estate
+	// OnlyNew leaves out what the estate before the change had too.
+	OnlyNew    bool
+	Severities map[string]Severity // by rule
+	// AllowedDomains and AllowedProjects are those whose members are not
+	// external; AllowedPrincipals are further members. Where all are empty,
+	// nobody is external.
+	AllowedDomains, AllowedProjects, AllowedPrincipals []string
+	Ignores                                            []Ignore
+	Expectations                                       []Expectation
 }
 
-// A Judgement is an estate as the rules read it, indexed once.
-type Judgement struct {
-	*estate.Estate
-	Options
+// An Ignore suppresses findings, for a reason. Empty patterns match
+// everything; * in a pattern stands for any text.
+type Ignore struct {
+	Rule, Resource, Member string
+	Reason                 string
+	Expires                time.Time // the zero time: never
+	Where                  estate.Where
+	// Lines bounds the ignore to findings in Where.File between two lines,
+	// both counted, where the last one is not 0.
+	Lines [2]int
+}
+
+// An Expectation states who must, or must not, be able to invoke what.
+type Expectation struct {
+	Principal string // member
+	Target    string // full or short name of a service or function, or a pattern
+	Allowed   bool
+	Where     estate.Where
 }

@@ -25,6 +25,9 @@ type Estate struct {
 	Groups   map[string][]string // by member string; a listed entry is complete
 	Unread   []Unread
 
+	// PoliciesComplete says that a resource without a policy in Policies has an
+	// empty one, as in a whole export.
+	PoliciesComplete bool
 	// TargetsComplete says that Targets lists every service and function below
 	// Nodes, so that they can be counted.
 	TargetsComplete bool
@@ -84,6 +87,8 @@ type Target struct {
 	IAP      Answer // IAP is on for the service itself
 	// DefaultURL says whether the run.app URL answers.
 	DefaultURL Answer
+	// FrontIAP says whether a load balancer with IAP leads to it.
+	FrontIAP Answer
 
 	URLs     []string // that it is known to answer on, without custom domains
 	Custom   []string // custom audiences

@@ -1,0 +1,185 @@
+package rules
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"diagnose/internal/estate"
+	"diagnose/internal/iam"
+)
+
+// Rules lists every rule.
+func Rules() []Rule {
+	return slices.Concat(broadRules, exposureRules, ineffectiveRules, callerRules, changeRules)
+}
+
+// Find returns the rule with an ID.
+func Find(id string) (Rule, bool) {
+	for _, r := range Rules() {
+		if r.ID == id {
+			return r, true
+		}
+	}
+	return Rule{}, false
+}
+
+// Judge asks every rule about an estate. Where a before is given, it also says
+// who gained and who lost access.
+func Judge(e *estate.Estate, o Options) Result {
+	if o.Now.IsZero() {
+		o.Now = time.Now().UTC()
+	}
+	j := newJudgement(e, o)
+	if o.Before != nil {
+		earlier := o
+		earlier.Before = nil
+		j.before = newJudgement(o.Before, earlier)
+	}
+	r := Result{Findings: j.findings()}
+	if j.before != nil {
+		r.Changes = diff(j.before, j)
+		if o.OnlyNew {
+			old := map[string]bool{}
+			for _, f := range j.before.findings() {
+				old[f.Fingerprint] = true
+			}
+			r.Findings = slices.DeleteFunc(r.Findings, func(f Finding) bool { return old[f.Fingerprint] })
+		}
+	}
+	r.Summary = j.summary(r.Findings)
+	return r
+}
+
+// findings runs the rules and ranks what they find.
+func (j *Judgement) findings() []Finding {
+	var out []Finding
+	for _, r := range Rules() {
+		for _, f := range r.Run(j) {
+			f.Rule = r.ID
+			if f.Severity == 0 {
+				f.Severity = r.Severity
+			}
+			if f.Unknown && f.Severity > Low {
+				f.Severity = Low // it may be so, and may not
+			}
+			if s, ok := j.Severities[r.ID]; ok {
+				f.Severity = s
+			}
+			if f.ResourceType == "" {
+				f.ResourceType = resourceType(f.Resource)
+			}
+			f.Fingerprint = j.fingerprint(f)
+			f.Suppressed = j.ignored(f)
+			out = append(out, f)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(b.Reach.Services, a.Reach.Services), cmp.Compare(a.Rule, b.Rule),
+			cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.GrantedOn, b.GrantedOn), cmp.Compare(a.Member, b.Member), cmp.Compare(a.Role, b.Role), cmp.Compare(a.Fingerprint, b.Fingerprint))
+	})
+	return slices.CompactFunc(out, func(a, b Finding) bool { return a.Fingerprint == b.Fingerprint && a.Rule == b.Rule })
+}
+
+// fingerprint names a finding by what it is about, wherever it stands.
+func (j *Judgement) fingerprint(f Finding) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{f.Rule, j.canonical(f.Resource), f.Role, f.Member, j.canonical(f.GrantedOn), f.Condition}, "\x00")))
+	return hex.EncodeToString(sum[:10])
+}
+
+// ignored returns the reason of the ignore that covers a finding, or "".
+func (j *Judgement) ignored(f Finding) string {
+	for _, i := range j.Ignores {
+		if !i.expired(j.Now) && i.covers(f) {
+			return i.Reason
+		}
+	}
+	return ""
+}
+
+func (i Ignore) expired(now time.Time) bool { return !i.Expires.IsZero() && !now.Before(i.Expires) }
+
+func (i Ignore) covers(f Finding) bool {
+	if i.Rule != "" && i.Rule != "*" && i.Rule != f.Rule {
+		return false
+	}
+	if i.Lines[1] > 0 && (f.Where.File != i.Where.File || f.Where.Line < i.Lines[0] || f.Where.Line > i.Lines[1]) {
+		return false
+	}
+	return (i.Resource == "" || matches(i.Resource, f.Resource, shortName(f.Resource), f.GrantedOn, f.Where.Address)) && (i.Member == "" || matches(i.Member, f.Member))
+}
+
+// matches reports whether a pattern, in which * stands for any text, is one of
+// the names.
+func matches(pattern string, names ...string) bool {
+	parts := strings.Split(pattern, "*")
+	for i := range parts {
+		parts[i] = regexp.QuoteMeta(parts[i])
+	}
+	re, err := regexp.Compile("^" + strings.Join(parts, ".*") + "$")
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(names, func(n string) bool { return n == pattern || re.MatchString(n) })
+}
+
+func (j *Judgement) summary(findings []Finding) Summary {
+	s := Summary{Complete: j.TargetsComplete, Unread: slices.Clone(j.Unread)}
+	for _, t := range j.order {
+		if t.Gen1 {
+			s.Functions++
+		} else {
+			s.Services++
+		}
+		if t.public.state == iam.Granted {
+			s.Public++
+		}
+	}
+	for _, f := range findings {
+		if n := j.nodes[f.Node]; n != nil && f.Suppressed == "" {
+			for _, n := range n.chain() {
+				n.findings++
+			}
+		}
+	}
+	for _, n := range j.nodes {
+		if n.all == 0 && n.findings == 0 {
+			continue
+		}
+		e := Exposure{Name: n.name, Title: n.title, Targets: n.all, Public: n.public, Findings: n.findings}
+		if n.parent != nil {
+			e.Parent = n.parent.name
+		}
+		s.Exposure = append(s.Exposure, e)
+	}
+	slices.SortFunc(s.Exposure, func(a, b Exposure) int {
+		return cmp.Or(cmp.Compare(len(j.nodes[a.Name].chain()), len(j.nodes[b.Name].chain())), cmp.Compare(a.Name, b.Name))
+	})
+	return s
+}
+
+// about starts a finding about a grant.
+func (j *Judgement) about(g *grant, format string, args ...any) Finding {
+	f := Finding{Resource: g.on, GrantedOn: g.on, Role: g.role, Member: g.member.String(), Condition: g.binding.Condition.GetExpression(), Message: fmt.Sprintf(format, args...), Where: g.binding.Where}
+	if g.node != nil {
+		f.Node = g.node.name
+	}
+	if f.Where == (estate.Where{}) {
+		f.Where = g.policy.Where
+	}
+	return f
+}
+
+// aboutTarget starts a finding about a target.
+func aboutTarget(t *target, format string, args ...any) Finding {
+	f := Finding{Resource: t.name, Message: fmt.Sprintf(format, args...), Where: t.Where}
+	if t.node != nil {
+		f.Node = t.node.name
+	}
+	return f
+}

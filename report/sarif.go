@@ -1,0 +1,103 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
+
+	"diagnose/checks/rules"
+)
+
+// informationURI is where a reader of a SARIF report learns of the tool.
+const informationURI = "https://docs.cloud.google.com/run/docs/securing/managing-access"
+
+// sarifLevels are the levels of https://docs.oasis-open.org/sarif/sarif/v2.1.0
+// section 3.27.10, and the scores by which GitHub ranks.
+var sarifLevels = map[rules.Severity]struct{ level, score string }{
+	rules.Critical: {"error", "9.5"}, rules.High: {"error", "8.0"}, rules.Medium: {"warning", "5.5"}, rules.Low: {"note", "3.0"}, rules.Info: {"note", "0.0"},
+}
+
+// writeSARIF writes SARIF 2.1.0 as GitHub code scanning takes it.
+func writeSARIF(w io.Writer, f Findings) error {
+	driver := sarif.NewToolComponent().WithName("diagnose").WithInformationURI(informationURI)
+	index := map[string]int{}
+	for i, r := range rules.Rules() {
+		index[r.ID] = i
+		level := sarifLevels[r.Severity]
+		driver.AddRule(sarif.NewRule(r.ID).WithName(r.ID).WithShortDescription(text(r.Title)).WithFullDescription(text(r.Doc)).
+			WithHelp(text(r.Doc + "\n" + r.Ref).WithMarkdown(r.Doc + "\n\n[Source](" + r.Ref + ")")).WithHelpURI(r.Ref).
+			WithDefaultConfiguration(sarif.NewReportingConfiguration().WithLevel(level.level)).
+			WithProperties(properties("security-severity", level.score, "tags", []string{"security", "iam"})))
+	}
+	run := sarif.NewRun()
+	run.Tool = sarif.NewTool().WithDriver(driver)
+	invocation := sarif.NewInvocation().WithExecutionSuccessful(len(f.Incomplete) == 0)
+	for _, i := range f.Incomplete {
+		invocation.AddToolExecutionNotification(sarif.NewNotification().WithLevel("error").WithMessage(sarif.NewTextMessage(Clean(i))))
+	}
+	run.AddInvocation(invocation)
+	for _, x := range f.Result.Findings {
+		run.AddResult(sarifResult(x, index))
+	}
+	report := sarif.NewReport().AddRun(run)
+	if err := report.Validate(); err != nil {
+		return fmt.Errorf("writing SARIF: %w", err)
+	}
+	return writeJSON(w, report)
+}
+
+func text(s string) *sarif.MultiformatMessageString {
+	return sarif.NewMultiformatMessageString().WithText(Clean(s))
+}
+
+func properties(pairs ...any) *sarif.PropertyBag {
+	bag := sarif.NewPropertyBag()
+	for i := 0; i < len(pairs); i += 2 {
+		bag.Add(pairs[i].(string), pairs[i+1])
+	}
+	return bag
+}
+
+func sarifResult(x rules.Finding, index map[string]int) *sarif.Result {
+	message := x.Message
+	if len(x.Fixes) > 0 {
+		message += ". Fix: " + x.Fixes[0].Summary
+		for _, c := range shells(x.Fixes[0].Commands) {
+			message += "\n" + c
+		}
+	}
+	out := sarif.NewRuleResult(x.Rule).WithRuleIndex(index[x.Rule]).WithLevel(sarifLevels[x.Severity].level).WithMessage(sarif.NewTextMessage(keepLines(message))).
+		WithPartialFingerprints(map[string]string{"diagnose/v1": x.Fingerprint}).
+		WithProperties(properties("severity", x.Severity.String(), "member", Clean(x.Member), "role", Clean(x.Role), "grantedOn", Clean(x.GrantedOn), "reach", reachWord(x.Reach), "unknown", x.Unknown))
+	location := sarif.NewLocation()
+	if x.Where.File != "" {
+		artifact := sarif.NewSimpleArtifactLocation(uriOf(x.Where.File))
+		physical := sarif.NewPhysicalLocation().WithArtifactLocation(artifact).WithRegion(sarif.NewSimpleRegion(max(x.Where.Line, 1), max(x.Where.Line, 1)))
+		location.WithPhysicalLocation(physical)
+	}
+	location.AddLogicalLocation(sarif.NewLogicalLocation().WithFullyQualifiedName(Clean(cmp.Or(x.Where.Address, x.GrantedOn, x.Resource))).WithKind("resource"))
+	out.AddLocation(location)
+	if x.Suppressed != "" {
+		out.AddSuppression(sarif.NewSuppression().WithKind("external").WithStatus("accepted").WithJustification(Clean(x.Suppressed)))
+	}
+	return out
+}
+
+// keepLines cleans a text of several lines.
+func keepLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = Clean(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
+
+// uriOf writes a file's name as a URI reference, relative where it is.
+func uriOf(name string) string {
+	return (&url.URL{Path: filepath.ToSlash(filepath.Clean(name))}).String()
+}
