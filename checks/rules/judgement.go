@@ -78,6 +78,11 @@ func newJudgement(e *estate.Estate, o Options) *Judgement {
 	for i := range e.Targets {
 		j.addTarget(&e.Targets[i])
 	}
+	for _, f := range e.Functions {
+		if name := j.canonical(f); j.functions[name] == nil {
+			j.functions[name] = &target{Target: &estate.Target{Name: f, Function: f}, name: name, node: j.node(projectOf(name))}
+		}
+	}
 	for i := range e.Policies {
 		name := j.canonical(e.Policies[i].Resource)
 		j.policies[name] = append(j.policies[name], &e.Policies[i])
@@ -301,7 +306,7 @@ func (j *Judgement) grantsOf(base grant) []grant {
 
 // count counts targets below nodes, and finds what is public.
 func (j *Judgement) count() {
-	own, over := map[*target]*grant{}, map[*node]*grant{}
+	own, over := map[*target]*grant{}, map[opening]*grant{}
 	for i := range j.grants {
 		g := &j.grants[i]
 		if g.member.Kind != iam.AllUsers || g.state == iam.NotGranted {
@@ -313,8 +318,10 @@ func (j *Judgement) count() {
 				own[g.target] = g
 			}
 		case onNode:
-			if over[g.node] == nil || g.state == iam.Granted {
-				over[g.node] = g
+			for _, o := range []opening{{g.node, false}, {g.node, true}} {
+				if s := o.state(g); s != iam.NotGranted && (over[o] == nil || s == iam.Granted) {
+					over[o] = g
+				}
 			}
 		}
 	}
@@ -336,7 +343,20 @@ func (j *Judgement) count() {
 	}
 }
 
-func (j *Judgement) publicityOf(t *target, own *grant, over map[*node]*grant) publicity {
+// An opening is one of the two permissions on a node.
+type opening struct {
+	node *node
+	gen1 bool
+}
+
+func (o opening) state(g *grant) iam.State {
+	if o.gen1 {
+		return g.gen1
+	}
+	return g.run
+}
+
+func (j *Judgement) publicityOf(t *target, own *grant, over map[opening]*grant) publicity {
 	p := publicity{state: iam.NotGranted}
 	if t.Check == estate.No && !t.Gen1 {
 		p.state = iam.Granted
@@ -350,12 +370,9 @@ func (j *Judgement) publicityOf(t *target, own *grant, over map[*node]*grant) pu
 		better(own, own.state)
 	}
 	for _, n := range t.above() {
-		if g := over[n]; g != nil {
-			s := g.run
-			if t.Gen1 {
-				s = g.gen1
-			}
-			better(g, s)
+		o := opening{n, t.Gen1}
+		if g := over[o]; g != nil {
+			better(g, o.state(g))
 		}
 	}
 	if p.state == iam.Granted && p.by != nil && j.denied(t.above(), iam.Anonymous(), t.permission()) == iam.Denied {

@@ -23,7 +23,10 @@ type Estate struct {
 	Callers  []Caller
 	Domains  []AllowedMembers
 	Groups   map[string][]string // by member string; a listed entry is complete
-	Unread   []Unread
+	// Functions names v2 functions whose service is not known: what is bound on
+	// them counts for nothing.
+	Functions []string
+	Unread    []Unread
 
 	// PoliciesComplete says that a resource without a policy in Policies has an
 	// empty one, as in a whole export.

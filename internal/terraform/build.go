@@ -1,0 +1,499 @@
+package terraform
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"cloud.google.com/go/iam/admin/apiv1/adminpb"
+	denypb "cloud.google.com/go/iam/apiv2/iampb"
+	"google.golang.org/genproto/googleapis/type/expr"
+
+	"diagnose/internal/caller"
+	"diagnose/internal/estate"
+	"diagnose/internal/evidence"
+)
+
+// Defaults are the provider's, for resources that do not say.
+type Defaults struct{ Project, Region string }
+
+// unknownPart stands in a resource name for a part that is not known.
+const unknownPart = "-"
+
+// Build makes an estate of resources. Names of one project, folder or
+// organization are taken as written.
+func Build(resources []*Resource, d Defaults) *estate.Estate {
+	b := &builder{Defaults: d, e: &estate.Estate{}, own: map[string]bool{}}
+	for _, r := range resources {
+		if f := kinds[r.Type]; f != nil {
+			f(b, r)
+		}
+	}
+	for _, r := range resources {
+		b.grants(r)
+	}
+	for name, created := range b.own {
+		if created && !slices.ContainsFunc(b.e.Policies, func(p estate.Policy) bool { return p.Resource == name }) {
+			b.e.Policies = append(b.e.Policies, estate.Policy{Resource: name}) // new, and nothing bound on it
+		}
+	}
+	slices.SortStableFunc(b.e.Policies, func(x, y estate.Policy) int { return cmp.Compare(x.Resource, y.Resource) })
+	return b.e
+}
+
+type builder struct {
+	Defaults
+	e   *estate.Estate
+	own map[string]bool // targets, and whether they are made now
+}
+
+// kinds are the resource types that are no grants.
+var kinds = map[string]func(*builder, *Resource){
+	"google_cloud_run_service":            (*builder).runV1,
+	"google_cloud_run_v2_service":         (*builder).runV2,
+	"google_cloudfunctions_function":      (*builder).gen1,
+	"google_cloudfunctions2_function":     (*builder).functionV2,
+	"google_project_iam_custom_role":      (*builder).customRole,
+	"google_organization_iam_custom_role": (*builder).customRole,
+	"google_iam_deny_policy":              (*builder).denyPolicy,
+	"google_project":                      (*builder).project,
+	"google_org_policy_policy":            (*builder).orgPolicy,
+	"google_organization_policy":          (*builder).legacyOrgPolicy,
+	"google_folder_organization_policy":   (*builder).legacyOrgPolicy,
+	"google_project_organization_policy":  (*builder).legacyOrgPolicy,
+	"google_cloud_scheduler_job":          (*builder).schedulerJob,
+	"google_pubsub_subscription":          (*builder).subscription,
+	"google_eventarc_trigger":             (*builder).trigger,
+	"google_cloud_tasks_queue":            (*builder).queue,
+}
+
+// name makes a full resource name of a service or function.
+func (b *builder) name(r *Resource, host, collection string, id ...string) string {
+	raw := r.first(id...)
+	project := cmp.Or(part(raw, "projects"), part(raw, "namespaces"), last(r.first("project")), b.Project, unknownPart)
+	location := cmp.Or(part(raw, "locations"), r.first("location", "region"), b.Region, unknownPart)
+	return fmt.Sprintf("//%s/projects/%s/locations/%s/%s/%s", host, project, location, collection, cmp.Or(last(raw), unknownPart+r.Address))
+}
+
+const (
+	runHost      = "run.googleapis.com"
+	functionHost = "cloudfunctions.googleapis.com"
+	nodeHost     = "//cloudresourcemanager.googleapis.com/"
+)
+
+func (b *builder) add(t estate.Target, r *Resource) {
+	t.Where = r.Where
+	b.own[t.Name] = r.Created
+	b.e.Targets = append(b.e.Targets, t)
+}
+
+// ingresses spell ingress in the provider's resources, each as its API does:
+// https://registry.terraform.io/providers/hashicorp/google/latest/docs/resources/cloud_run_v2_service.
+var ingresses = map[string]estate.Ingress{
+	"all": estate.IngressAll, "internal": estate.IngressInternal, "internal-and-cloud-load-balancing": estate.IngressInternalAndLoadBalancer, "none": estate.IngressNone,
+	"INGRESS_TRAFFIC_ALL": estate.IngressAll, "INGRESS_TRAFFIC_INTERNAL_ONLY": estate.IngressInternal, "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER": estate.IngressInternalAndLoadBalancer, "INGRESS_TRAFFIC_NONE": estate.IngressNone,
+	"ALLOW_ALL": estate.IngressAll, "ALLOW_INTERNAL_ONLY": estate.IngressInternal, "ALLOW_INTERNAL_AND_GCLB": estate.IngressInternalAndLoadBalancer,
+}
+
+// ingress reads an attribute; all traffic is the default of each API.
+func ingress(r *Resource, attribute string) estate.Ingress {
+	if r == nil {
+		return estate.IngressAll
+	}
+	s, _ := r.text(attribute)
+	switch {
+	case s != "":
+		return ingresses[s]
+	case r.open(attribute):
+		return estate.UnknownIngress
+	}
+	return estate.IngressAll
+}
+
+// not turns an answer round.
+func not(a estate.Answer) estate.Answer {
+	return map[estate.Answer]estate.Answer{estate.Yes: estate.No, estate.No: estate.Yes}[a]
+}
+
+// runV1 reads the annotations that a v1 service has as a Knative one has them.
+func (b *builder) runV1(r *Resource) {
+	meta := r.block("metadata")
+	notes := &Resource{}
+	if meta != nil {
+		m, _ := meta.Values["annotations"].(map[string]any)
+		notes.Values, notes.Unknown = m, child(meta.Unknown, "annotations")
+		if notes.Unknown == true && m != nil {
+			notes.Unknown = nil
+		}
+	}
+	const prefix = "run.googleapis.com/"
+	t := estate.Target{Name: b.name(r, runHost, "services", "name"), Event: estate.No, Ingress: ingress(notes, prefix+"ingress"), Check: not(notes.answer(prefix+"invoker-iam-disabled", estate.No)),
+		IAP: notes.answer(prefix+"iap-enabled", estate.No), DefaultURL: not(notes.answer(prefix+"default-url-disabled", estate.No)), CustomOK: true}
+	if notes.Unknown == true {
+		t.Ingress, t.Check, t.IAP, t.DefaultURL, t.CustomOK = 0, 0, 0, 0, false
+	}
+	if list, ok := notes.text(prefix + "custom-audiences"); ok && list != "" {
+		t.CustomOK = json.Unmarshal([]byte(list), &t.Custom) == nil
+	}
+	t.URLs = []string{placeholder(t.Name)}
+	if s := r.block("status"); s != nil && s.first("url") != "" {
+		t.URLs = []string{s.first("url")}
+	}
+	b.add(t, r)
+}
+
+func (b *builder) runV2(r *Resource) {
+	t := estate.Target{Name: b.name(r, runHost, "services", "name"), Event: estate.No, Ingress: ingress(r, "ingress"), Check: not(r.answer("invoker_iam_disabled", estate.No)),
+		IAP: r.answer("iap_enabled", estate.No), DefaultURL: not(r.answer("default_uri_disabled", estate.No))}
+	t.Custom, t.CustomOK = r.texts("custom_audiences")
+	t.CustomOK = t.CustomOK || !r.open("custom_audiences")
+	if t.URLs, _ = r.texts("urls"); len(t.URLs) == 0 {
+		t.URLs = []string{cmp.Or(r.first("uri"), placeholder(t.Name))}
+	}
+	b.add(t, r)
+}
+
+// placeholder is the URL of a service that does not exist yet: it takes part
+// in no match but with itself.
+func placeholder(name string) string {
+	return "https://" + strings.ToLower(strings.NewReplacer("_", "-").Replace(last(name))) + ".known-after-apply." + cmp.Or(part(name, "locations"), unknownPart) + "." + cmp.Or(part(name, "projects"), unknownPart) + ".invalid"
+}
+
+func (b *builder) gen1(r *Resource) {
+	t := estate.Target{Name: b.name(r, functionHost, "functions", "name"), Gen1: true, Event: estate.No, Ingress: ingress(r, "ingress_settings"), Check: estate.Yes, IAP: estate.No, CustomOK: true}
+	if len(r.blocks("event_trigger")) > 0 {
+		t.Event = estate.Yes
+	}
+	if u := r.first("https_trigger_url"); u != "" {
+		t.URLs = []string{u}
+	} else if p, l := part(t.Name, "projects"), part(t.Name, "locations"); p != unknownPart && l != unknownPart {
+		t.URLs = []string{"https://" + l + "-" + p + ".cloudfunctions.net/" + last(t.Name)}
+	}
+	b.add(t, r)
+}
+
+func (b *builder) functionV2(r *Resource) {
+	function := b.name(r, functionHost, "functions", "name")
+	config := r.block("service_config")
+	service := strings.ToLower(strings.ReplaceAll(last(function), "_", "-"))
+	if config != nil && config.first("service") != "" {
+		service = last(config.first("service"))
+	}
+	t := estate.Target{Name: strings.Replace(function[:strings.LastIndexByte(function, '/')], functionHost, runHost, 1), Function: function, Event: estate.No, Ingress: ingress(config, "ingress_settings"),
+		IAP: estate.No, DefaultURL: estate.Yes}
+	t.Name = strings.TrimSuffix(t.Name, "/functions") + "/services/" + service
+	if r.Created {
+		t.Check, t.CustomOK = estate.Yes, true // the resource cannot set them otherwise
+	}
+	t.URLs = []string{placeholder(t.Name)}
+	if config != nil && config.first("uri") != "" {
+		t.URLs = []string{config.first("uri")}
+	}
+	if p, l := part(function, "projects"), part(function, "locations"); p != unknownPart && l != unknownPart {
+		t.URLs = append(t.URLs, cmp.Or(r.first("url"), "https://"+l+"-"+p+".cloudfunctions.net/"+last(function)))
+	}
+	if e := r.block("event_trigger"); e != nil {
+		t.Event = estate.Yes
+		t.TriggerAccount, _ = e.text("service_account_email")
+	}
+	b.add(t, r)
+	b.own[function] = false
+}
+
+func (b *builder) customRole(r *Resource) {
+	permissions, known := r.texts("permissions")
+	if !known {
+		b.unread(r, "the permissions of custom role "+r.Address)
+		return
+	}
+	name := roleName(r, b.Defaults)
+	if name == "" {
+		b.unread(r, "the name of custom role "+r.Address)
+		return
+	}
+	b.e.Roles = append(b.e.Roles, &adminpb.Role{Name: name, IncludedPermissions: permissions})
+}
+
+func roleName(r *Resource, d Defaults) string {
+	id := r.first("role_id")
+	if id == "" {
+		return ""
+	}
+	if org := r.first("org_id"); org != "" {
+		return "organizations/" + last(org) + "/roles/" + id
+	}
+	return "projects/" + cmp.Or(last(r.first("project")), d.Project, unknownPart) + "/roles/" + id
+}
+
+func (b *builder) unread(r *Resource, what string) {
+	b.e.Unread = append(b.e.Unread, estate.Unread{What: what, Reason: afterApply, Where: r.Where})
+}
+
+func (b *builder) denyPolicy(r *Resource) {
+	p := &denypb.Policy{}
+	if parent := r.first("parent"); parent != "" {
+		point, err := url.PathUnescape(parent)
+		if err != nil {
+			point = parent
+		}
+		p.Name = "policies/" + url.PathEscape(point) + "/denypolicies/" + cmp.Or(r.first("name"), unknownPart)
+	}
+	for _, rule := range r.blocks("rules") {
+		d := rule.block("deny_rule")
+		if d == nil {
+			continue
+		}
+		out := &denypb.DenyRule{}
+		out.DeniedPrincipals, _ = d.texts("denied_principals")
+		out.ExceptionPrincipals, _ = d.texts("exception_principals")
+		out.DeniedPermissions, _ = d.texts("denied_permissions")
+		out.ExceptionPermissions, _ = d.texts("exception_permissions")
+		if c := d.block("denial_condition"); c != nil {
+			out.DenialCondition = &expr.Expr{Expression: c.first("expression"), Title: c.first("title")}
+		}
+		if anyUnknown(d.Unknown) {
+			// What is denied to whom is not known: it shields nothing for
+			// certain.
+			b.unread(r, "a rule of deny policy "+r.Address)
+			continue
+		}
+		p.Rules = append(p.Rules, &denypb.PolicyRule{Kind: &denypb.PolicyRule_DenyRule{DenyRule: out}})
+	}
+	b.e.Deny = append(b.e.Deny, estate.Deny{Policy: p, Where: r.Where})
+}
+
+func (b *builder) project(r *Resource) {
+	id := r.first("project_id")
+	if id == "" {
+		return
+	}
+	n := estate.Node{Name: "projects/" + id, ID: id, Title: r.first("name"), Where: r.Where}
+	if number := r.first("number"); number != "" {
+		n.Name = "projects/" + number
+	}
+	switch folder, org := r.first("folder_id"), r.first("org_id"); {
+	case folder != "":
+		n.Parent = "folders/" + last(folder)
+	case org != "":
+		n.Parent = "organizations/" + last(org)
+	}
+	b.e.Nodes = append(b.e.Nodes, n)
+}
+
+// allowedMembers is the constraint that restricts the members of policies, by
+// https://docs.cloud.google.com/resource-manager/docs/organization-policy/restricting-domains.
+const allowedMembers = "iam.allowedPolicyMemberDomains"
+
+func (b *builder) orgPolicy(r *Resource) {
+	if !strings.HasSuffix(r.first("name"), allowedMembers) {
+		return
+	}
+	a := estate.AllowedMembers{Resource: strings.Split(r.first("parent")+"/policies", "/policies")[0], Where: r.Where}
+	for _, rule := range r.block("spec").blocks("rules") {
+		if v := rule.block("values"); v != nil {
+			list, _ := v.texts("allowed_values")
+			a.Customers = append(a.Customers, list...)
+		}
+	}
+	b.e.Domains = append(b.e.Domains, a)
+}
+
+func (b *builder) legacyOrgPolicy(r *Resource) {
+	if !strings.HasSuffix(r.first("constraint"), allowedMembers) {
+		return
+	}
+	a := estate.AllowedMembers{Where: r.Where}
+	for _, k := range []struct{ attribute, prefix string }{{"org_id", "organizations/"}, {"folder", "folders/"}, {"project", "projects/"}} {
+		if v := r.first(k.attribute); v != "" {
+			a.Resource = k.prefix + last(v)
+		}
+	}
+	if allow := r.block("list_policy").block("allow"); allow != nil {
+		a.Customers, _ = allow.texts("values")
+	}
+	b.e.Domains = append(b.e.Domains, a)
+}
+
+// call reads a caller from the document that its API would hold, so that its
+// defaults are stated in one place.
+func (b *builder) call(r *Resource, doc map[string]any) {
+	data, err := json.Marshal(doc)
+	if err != nil {
+		return
+	}
+	list, err := caller.Parse(data)
+	if err != nil {
+		return // it calls no service
+	}
+	for _, c := range list {
+		c.Pointer = ""
+		b.e.Callers = append(b.e.Callers, estate.Caller{Caller: c, Where: r.Where})
+	}
+}
+
+func (b *builder) location(r *Resource) string {
+	return "projects/" + cmp.Or(last(r.first("project")), b.Project, unknownPart) + "/locations/" + cmp.Or(r.first("region", "location"), b.Region, unknownPart)
+}
+
+// token spells the block of a token, which is named alike in every resource.
+func token(doc map[string]any, target *Resource) {
+	if t := target.block("oidc_token"); t != nil {
+		doc["oidcToken"] = map[string]any{"serviceAccountEmail": t.first("service_account_email"), "audience": t.first("audience")}
+	}
+	if t := target.block("oauth_token"); t != nil {
+		doc["oauthToken"] = map[string]any{"serviceAccountEmail": t.first("service_account_email")}
+	}
+}
+
+func (b *builder) schedulerJob(r *Resource) {
+	h := r.block("http_target")
+	if h == nil {
+		return
+	}
+	doc := map[string]any{"uri": h.first("uri")}
+	token(doc, h)
+	b.call(r, map[string]any{"name": b.location(r) + "/jobs/" + r.first("name"), "schedule": "-", "httpTarget": doc})
+}
+
+func (b *builder) subscription(r *Resource) {
+	p := r.block("push_config")
+	if p == nil {
+		return
+	}
+	doc := map[string]any{"pushEndpoint": cmp.Or(p.first("push_endpoint"), unknownPart)}
+	token(doc, p)
+	b.call(r, map[string]any{"name": "projects/" + cmp.Or(last(r.first("project")), b.Project, unknownPart) + "/subscriptions/" + r.first("name"), "pushConfig": doc})
+}
+
+func (b *builder) trigger(r *Resource) {
+	d := r.block("destination")
+	if d == nil {
+		return
+	}
+	doc := map[string]any{}
+	if s := d.block("cloud_run_service"); s != nil {
+		doc["cloudRun"] = map[string]any{"service": s.first("service"), "region": s.first("region")}
+	}
+	if f := d.first("cloud_function"); f != "" {
+		doc["cloudFunction"] = f
+	}
+	b.call(r, map[string]any{"name": b.location(r) + "/triggers/" + r.first("name"), "destination": doc, "serviceAccount": r.first("service_account")})
+}
+
+func (b *builder) queue(r *Resource) {
+	h := r.block("http_target")
+	if h == nil {
+		return
+	}
+	doc := map[string]any{}
+	if o := h.block("uri_override"); o != nil {
+		override := map[string]any{"host": o.first("host")}
+		if p := o.block("path_override"); p != nil {
+			override["pathOverride"] = map[string]any{"path": p.first("path")}
+		}
+		doc["uriOverride"] = override
+	}
+	token(doc, h)
+	b.call(r, map[string]any{"name": b.location(r) + "/queues/" + r.first("name"), "httpTarget": doc})
+}
+
+// A granted names the resources whose policies a family of resource types
+// configures.
+type granted struct {
+	prefix string
+	on     func(*builder, *Resource) string
+}
+
+// grantedOn lists the families, each with _iam_member, _iam_binding and
+// _iam_policy.
+var grantedOn = []granted{
+	{"google_cloud_run_service", func(b *builder, r *Resource) string { return b.name(r, runHost, "services", "service") }},
+	{"google_cloud_run_v2_service", func(b *builder, r *Resource) string { return b.name(r, runHost, "services", "name") }},
+	{"google_cloudfunctions_function", func(b *builder, r *Resource) string { return b.name(r, functionHost, "functions", "cloud_function") }},
+	{"google_cloudfunctions2_function", func(b *builder, r *Resource) string { return b.name(r, functionHost, "functions", "cloud_function") }},
+	{"google_project", func(b *builder, r *Resource) string {
+		return nodeHost + "projects/" + cmp.Or(last(r.first("project")), b.Project, unknownPart)
+	}},
+	{"google_folder", func(_ *builder, r *Resource) string {
+		return nodeHost + "folders/" + cmp.Or(last(r.first("folder")), unknownPart)
+	}},
+	{"google_organization", func(_ *builder, r *Resource) string {
+		return nodeHost + "organizations/" + cmp.Or(last(r.first("org_id")), unknownPart)
+	}},
+}
+
+func (b *builder) grants(r *Resource) {
+	for _, g := range grantedOn {
+		kind, ok := strings.CutPrefix(r.Type, g.prefix+"_iam_")
+		if !ok {
+			continue
+		}
+		on := g.on(b, r)
+		if g.prefix == "google_cloudfunctions2_function" {
+			if _, known := b.own[on]; !known { // its type says what its generation is
+				b.own[on] = false
+				b.e.Functions = append(b.e.Functions, on)
+			}
+		}
+		p := estate.Policy{Resource: on, Where: r.Where, Partial: "only what Terraform manages here is known of the policy"}
+		if b.own[on] || kind == "policy" {
+			p.Partial = ""
+		}
+		switch kind {
+		case "member":
+			p.Bindings = []estate.Binding{binding(r, estate.MemberAuthority, "member")}
+		case "binding":
+			p.Bindings = []estate.Binding{binding(r, estate.RoleAuthority, "members")}
+		case "policy":
+			p.Bindings = policyBindings(r)
+		default:
+			return
+		}
+		b.e.Policies = append(b.e.Policies, p)
+	}
+}
+
+// binding reads one role and its members.
+func binding(r *Resource, a estate.Authority, attribute string) estate.Binding {
+	out := estate.Binding{Authority: a, Where: r.Where}
+	role, known := r.text("role")
+	out.Role = role
+	open := !known
+	if attribute == "member" {
+		m, known := r.text(attribute)
+		if m != "" {
+			out.Members = []string{m}
+		}
+		open = open || !known
+	} else {
+		list, known := r.texts(attribute)
+		out.Members, open = list, open || !known
+	}
+	if c := r.block("condition"); c != nil {
+		out.Condition = &expr.Expr{Expression: c.first("expression"), Title: c.first("title"), Description: c.first("description")}
+		if _, known := c.text("expression"); !known {
+			open = true
+		}
+	}
+	if open {
+		out.Open = r.Address + " is " + afterApply
+	}
+	return out
+}
+
+// policyBindings reads the JSON of data google_iam_policy.
+func policyBindings(r *Resource) []estate.Binding {
+	text, _ := r.text("policy_data")
+	p, err := evidence.AllowPolicy([]byte(text))
+	if text == "" || err != nil {
+		return []estate.Binding{{Authority: estate.PolicyAuthority, Where: r.Where, Open: r.Address + " is " + afterApply}}
+	}
+	var out []estate.Binding
+	for _, x := range p.GetBindings() {
+		out = append(out, estate.Binding{Role: x.GetRole(), Members: x.GetMembers(), Condition: x.GetCondition(), Authority: estate.PolicyAuthority, Where: r.Where})
+	}
+	return out
+}

@@ -1,0 +1,184 @@
+// Package terraform reads what a Terraform plan, or configuration, says of who
+// can invoke what, as an estate: the state after the change, and for a plan
+// the one before. What is known only after apply is unknown there.
+package terraform
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"diagnose/internal/estate"
+)
+
+// A Resource is one instance of a resource of the Google provider, from a plan
+// or from configuration. Its zero value has no attributes.
+type Resource struct {
+	Type    string
+	Name    string
+	Address string // with module and index
+	Values  map[string]any
+	// Unknown marks what of Values is known only after apply: true, or a map
+	// or list that has the shape of the value.
+	Unknown any
+	// Said reports whether the configuration sets an attribute; nil where the
+	// configuration is not there to look.
+	Said    func(attribute string) bool
+	Created bool // it does not exist yet
+	Where   estate.Where
+}
+
+// afterApply is why a value is not known.
+const afterApply = "known after apply"
+
+// child returns the part of an unknown mark below a key or position.
+func child(unknown any, key string) any {
+	switch u := unknown.(type) {
+	case bool:
+		return u
+	case map[string]any:
+		return u[key]
+	case []any:
+		if i, err := strconv.Atoi(key); err == nil && i < len(u) {
+			return u[i]
+		}
+	}
+	return nil
+}
+
+// anyUnknown reports whether an unknown mark covers anything.
+func anyUnknown(unknown any) bool {
+	switch u := unknown.(type) {
+	case bool:
+		return u
+	case map[string]any:
+		for _, v := range u {
+			if anyUnknown(v) {
+				return true
+			}
+		}
+	case []any:
+		for _, v := range u {
+			if anyUnknown(v) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// text returns an attribute as text, and whether it is known. One that is not
+// set is "" and known.
+func (r *Resource) text(attribute string) (string, bool) {
+	if v, ok := r.Values[attribute]; ok && v != nil {
+		return textOf(v), true
+	}
+	return "", !anyUnknown(child(r.Unknown, attribute))
+}
+
+func textOf(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case nil:
+		return ""
+	}
+	return fmt.Sprint(v)
+}
+
+// first returns the first of several attributes that has a text.
+func (r *Resource) first(attributes ...string) string {
+	for _, a := range attributes {
+		if s, _ := r.text(a); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// texts returns a list attribute, and whether all of it is known.
+func (r *Resource) texts(attribute string) ([]string, bool) {
+	list, _ := r.Values[attribute].([]any)
+	var out []string
+	for _, v := range list {
+		if s := textOf(v); s != "" {
+			out = append(out, s)
+		}
+	}
+	return out, !anyUnknown(child(r.Unknown, attribute))
+}
+
+// answer returns a boolean attribute; unset stands for the one that is not
+// set.
+func (r *Resource) answer(attribute string, unset estate.Answer) estate.Answer {
+	switch v := r.Values[attribute].(type) {
+	case bool:
+		if v {
+			return estate.Yes
+		}
+		return estate.No
+	case string:
+		if b, err := strconv.ParseBool(v); err == nil && b {
+			return estate.Yes
+		}
+		return estate.No
+	}
+	if r.open(attribute) {
+		return estate.Unknown
+	}
+	return unset
+}
+
+// open reports whether an attribute is known only after apply. The provider
+// marks so what it computes where nothing is set: then its default is known.
+func (r *Resource) open(attribute string) bool {
+	return anyUnknown(child(r.Unknown, attribute)) && (r.Said == nil || r.Said(attribute))
+}
+
+// block returns a nested block as a resource of its own, its first one where
+// there are several, nil where there is none.
+func (r *Resource) block(name string) *Resource {
+	all := r.blocks(name)
+	if len(all) == 0 {
+		return nil
+	}
+	return all[0]
+}
+
+func (r *Resource) blocks(name string) []*Resource {
+	if r == nil {
+		return nil
+	}
+	mark := child(r.Unknown, name)
+	make := func(v any, unknown any) *Resource {
+		m, _ := v.(map[string]any)
+		return &Resource{Type: r.Type, Address: r.Address, Values: m, Unknown: unknown, Where: r.Where}
+	}
+	switch v := r.Values[name].(type) {
+	case []any:
+		var out []*Resource
+		for i, x := range v {
+			out = append(out, make(x, child(mark, strconv.Itoa(i))))
+		}
+		return out
+	case map[string]any:
+		return []*Resource{make(v, mark)}
+	}
+	if mark == true {
+		return []*Resource{make(map[string]any{}, true)}
+	}
+	return nil
+}
+
+// last returns the last part of a path.
+func last(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }
+
+// part returns the element behind a collection in a resource name, or "".
+func part(name, collection string) string {
+	_, rest, ok := strings.Cut("/"+name, "/"+collection+"/")
+	if !ok {
+		return ""
+	}
+	id, _, _ := strings.Cut(rest, "/")
+	return id
+}
