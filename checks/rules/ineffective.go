@@ -170,10 +170,10 @@ var grantRedundant = Rule{
 	Doc: `The member may invoke already, through a binding above the service or because the service is public. The narrow binding is
 what should stay: remove the broad one first.`,
 	Run: func(j *Judgement) []Finding {
-		above := map[string]*grant{} // by node and member
+		above := map[string][]*grant{} // by node and member
 		for i := range j.grants {
 			if g := &j.grants[i]; g.place == onNode && g.state == iam.Granted && g.binding.Condition == nil {
-				above[g.node.name+" "+g.member.String()] = g
+				above[g.node.name+" "+g.member.String()] = append(above[g.node.name+" "+g.member.String()], g)
 			}
 		}
 		var out []Finding
@@ -190,18 +190,16 @@ what should stay: remove the broad one first.`,
 	},
 }
 
-func (j *Judgement) coveredBy(g *grant, above map[string]*grant) string {
+func (j *Judgement) coveredBy(g *grant, above map[string][]*grant) string {
 	if t := g.target; t != nil && t.public.state == iam.Granted {
 		return "the service is public"
 	}
 	for _, n := range g.node.chain() {
 		for _, m := range []string{g.member.String(), "allUsers", "allAuthenticatedUsers"} {
-			b := above[n.name+" "+m]
-			if b == nil {
-				continue
-			}
-			if s := b.run; g.target == nil || !g.target.Gen1 && s == iam.Granted || g.target.Gen1 && b.gen1 == iam.Granted {
-				return fmt.Sprintf("%s holds %s on %s", m, b.role, shortName(b.on))
+			for _, b := range above[n.name+" "+m] {
+				if (opening{n, g.target != nil && g.target.Gen1}).state(b) == iam.Granted {
+					return fmt.Sprintf("%s holds %s on %s", m, b.role, shortName(b.on))
+				}
 			}
 		}
 	}

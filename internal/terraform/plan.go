@@ -1,0 +1,252 @@
+package terraform
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	tfjson "github.com/hashicorp/terraform-json"
+
+	"diagnose/internal/estate"
+)
+
+// A Plan is what a plan changes: the estate before it is applied, and after.
+type Plan struct {
+	Before, After *estate.Estate
+	Resources     int // managed resources in the plan
+}
+
+// maxPlan bounds the size of a plan, in bytes.
+const maxPlan = 512 << 20
+
+// ReadPlan reads what `terraform show -json` prints. name is for errors, and
+// for the places of findings.
+func ReadPlan(data []byte, name string) (Plan, error) {
+	switch {
+	case bytes.HasPrefix(data, []byte("PK\x03\x04")):
+		return Plan{}, fmt.Errorf("%s: is a plan in binary form; convert it with: terraform show -json %s > plan.json", name, name)
+	case len(data) > maxPlan:
+		return Plan{}, fmt.Errorf("%s: is larger than %d MB", name, maxPlan>>20)
+	}
+	var version struct {
+		FormatVersion *string `json:"format_version"`
+	}
+	if err := json.Unmarshal(data, &version); err != nil {
+		return Plan{}, fmt.Errorf("%s: %w", name, jsonError(data, err))
+	}
+	if version.FormatVersion == nil {
+		return Plan{}, fmt.Errorf("%s: has no format_version; expected the output of terraform show -json", name)
+	}
+	if major, _, _ := strings.Cut(*version.FormatVersion, "."); major != "1" && major != "0" {
+		return Plan{}, fmt.Errorf("%s: is a plan of format %s; formats 0.1 to 1.x are read", name, *version.FormatVersion)
+	}
+	var p tfjson.Plan
+	if err := json.Unmarshal(data, &p); err != nil {
+		return Plan{}, fmt.Errorf("%s: does not fit a Terraform plan: %s", name, firstLine(err))
+	}
+	r := &reader{plan: &p, file: name, config: map[string]*tfjson.ConfigResource{}, modules: map[string]*module{}, after: map[string][]*Resource{}}
+	r.read()
+	d := r.defaults()
+	return Plan{Before: Build(r.before, d), After: Build(r.all, d), Resources: len(r.all)}, nil
+}
+
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
+
+func jsonError(data []byte, err error) error {
+	var syntax *json.SyntaxError
+	if !errors.As(err, &syntax) {
+		return errors.New("is no JSON object; expected the output of terraform show -json")
+	}
+	at := min(int(syntax.Offset), len(data))
+	line := 1 + bytes.Count(data[:at], []byte("\n"))
+	if strings.Contains(syntax.Error(), "unexpected end") {
+		return fmt.Errorf("is cut off: the JSON ends in line %d", line)
+	}
+	return fmt.Errorf("is broken JSON in line %d", line)
+}
+
+// reader turns a plan into resources.
+type reader struct {
+	plan    *tfjson.Plan
+	file    string
+	config  map[string]*tfjson.ConfigResource // by module path and address in it
+	modules map[string]*module                // by path, "" for the root
+	after   map[string][]*Resource            // by address without index
+	all     []*Resource
+	data    []*Resource
+	before  []*Resource
+}
+
+// A module is one in the configuration, and how it is called.
+type module struct {
+	path   string // "module.a.module.b", without indexes
+	config *tfjson.ConfigModule
+	call   *tfjson.ModuleCall // nil for the root
+	parent *module
+}
+
+func (r *reader) read() {
+	if r.plan.Config != nil && r.plan.Config.RootModule != nil {
+		r.addModule(&module{config: r.plan.Config.RootModule})
+	}
+	for _, c := range r.plan.ResourceChanges {
+		r.addChange(c)
+	}
+	if len(r.plan.ResourceChanges) == 0 && r.plan.PlannedValues != nil {
+		r.addState(r.plan.PlannedValues.RootModule, false)
+	}
+	if r.plan.PriorState != nil && r.plan.PriorState.Values != nil {
+		r.addState(r.plan.PriorState.Values.RootModule, true)
+	}
+	for _, x := range r.data {
+		r.resolve(x) // first: policies refer to them
+	}
+	for _, x := range r.all {
+		r.resolve(x)
+	}
+}
+
+func (r *reader) addModule(m *module) {
+	if strings.Count(m.path, "module.") > 32 {
+		return
+	}
+	r.modules[m.path] = m
+	for _, c := range m.config.Resources {
+		r.config[join(m.path, c.Address)] = c
+	}
+	for name, call := range m.config.ModuleCalls {
+		if call.Module != nil {
+			r.addModule(&module{path: join(m.path, "module."+name), config: call.Module, call: call, parent: m})
+		}
+	}
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+func (r *reader) addChange(c *tfjson.ResourceChange) {
+	if c.Change == nil || !strings.HasPrefix(c.Type, "google_") {
+		return
+	}
+	where := estate.Where{File: r.file, Address: c.Address}
+	a := c.Change.Actions
+	if before, ok := c.Change.Before.(map[string]any); ok && c.Mode != tfjson.DataResourceMode && !a.Create() {
+		r.before = append(r.before, &Resource{Type: c.Type, Name: c.Name, Address: c.Address, Values: before, Where: where})
+	}
+	after, ok := c.Change.After.(map[string]any)
+	if a.Delete() || a.Forget() || !ok {
+		return
+	}
+	x := &Resource{Type: c.Type, Name: c.Name, Address: c.Address, Values: after, Unknown: c.Change.AfterUnknown, Created: a.Create() || a.Replace(), Where: where, Said: r.said(c.Address)}
+	r.keep(x, c.Mode == tfjson.DataResourceMode)
+}
+
+// keep files a resource; a data source serves references alone.
+func (r *reader) keep(x *Resource, data bool) {
+	key := withoutIndexes(x.Address)
+	r.after[key] = append(r.after[key], x)
+	if data {
+		r.data = append(r.data, x)
+	} else {
+		r.all = append(r.all, x)
+	}
+}
+
+// addState adds the resources of a state: all of them where a plan has values
+// and no changes, else the data sources, which are read before planning.
+func (r *reader) addState(m *tfjson.StateModule, dataOnly bool) {
+	if m == nil {
+		return
+	}
+	for _, s := range m.Resources {
+		data := s.Mode == tfjson.DataResourceMode
+		if !strings.HasPrefix(s.Type, "google_") || dataOnly && !data || data && len(r.after[withoutIndexes(s.Address)]) > 0 {
+			continue
+		}
+		r.keep(&Resource{Type: s.Type, Name: s.Name, Address: s.Address, Values: s.AttributeValues, Where: estate.Where{File: r.file, Address: s.Address}}, data)
+	}
+	for _, child := range m.ChildModules {
+		r.addState(child, dataOnly)
+	}
+}
+
+// said reports whether the configuration sets an attribute; nil where the plan
+// does not hold the configuration of the resource.
+func (r *reader) said(address string) func(string) bool {
+	c := r.config[withoutIndexes(address)]
+	if c == nil {
+		return nil
+	}
+	return func(attribute string) bool { return c.Expressions[attribute] != nil }
+}
+
+// withoutIndexes drops the keys of count and for_each from an address.
+func withoutIndexes(address string) string {
+	var b strings.Builder
+	depth, quoted := 0, false
+	for i := 0; i < len(address); i++ {
+		switch c := address[i]; {
+		case c == '"' && depth > 0 && address[i-1] != '\\':
+			quoted = !quoted
+		case c == '[' && !quoted:
+			depth++
+		case c == ']' && !quoted:
+			depth--
+		case depth == 0:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// defaults are those of the provider's configuration.
+func (r *reader) defaults() Defaults {
+	var d Defaults
+	if r.plan.Config == nil {
+		return d
+	}
+	for _, key := range []string{"google", "google-beta"} {
+		p := r.plan.Config.ProviderConfigs[key]
+		if p == nil {
+			continue
+		}
+		for _, x := range []struct {
+			attribute string
+			into      *string
+		}{{"project", &d.Project}, {"region", &d.Region}} {
+			if e := p.Expressions[x.attribute]; e != nil && e.ExpressionData != nil && *x.into == "" {
+				*x.into = r.constant(e)
+			}
+		}
+	}
+	return d
+}
+
+// constant is the value of an expression that is a literal or a variable of
+// the root module, "" where it is neither.
+func (r *reader) constant(e *tfjson.Expression) string {
+	if s, ok := e.ConstantValue.(string); ok {
+		return s
+	}
+	for _, ref := range e.References {
+		name, ok := strings.CutPrefix(ref, "var.")
+		if !ok {
+			continue
+		}
+		if v := r.plan.Variables[name]; v != nil {
+			if s, ok := v.Value.(string); ok {
+				return s
+			}
+		}
+	}
+	return ""
+}
