@@ -75,7 +75,12 @@ func (b *builder) name(r *Resource, host, collection string, id ...string) strin
 	raw := r.first(id...)
 	project := cmp.Or(part(raw, "projects"), part(raw, "namespaces"), last(r.first("project")), b.Project, unknownPart)
 	location := cmp.Or(part(raw, "locations"), r.first("location", "region"), b.Region, unknownPart)
-	return fmt.Sprintf("//%s/projects/%s/locations/%s/%s/%s", host, project, location, collection, cmp.Or(last(raw), unknownPart+r.Address))
+	short := last(raw)
+	if short == "" {
+		// Resources that refer to the same unknown one are about one thing.
+		short = unknownPart + cmp.Or(r.refs[id[0]], r.Address)
+	}
+	return fmt.Sprintf("//%s/projects/%s/locations/%s/%s/%s", host, project, location, collection, short)
 }
 
 const (
@@ -418,10 +423,10 @@ var grantedOn = []granted{
 		return nodeHost + "projects/" + cmp.Or(last(r.first("project")), b.Project, unknownPart)
 	}},
 	{"google_folder", func(_ *builder, r *Resource) string {
-		return nodeHost + "folders/" + cmp.Or(last(r.first("folder")), unknownPart)
+		return nodeHost + "folders/" + cmp.Or(last(r.first("folder")), unknownPart+r.refs["folder"])
 	}},
 	{"google_organization", func(_ *builder, r *Resource) string {
-		return nodeHost + "organizations/" + cmp.Or(last(r.first("org_id")), unknownPart)
+		return nodeHost + "organizations/" + cmp.Or(last(r.first("org_id")), unknownPart+r.refs["org_id"])
 	}},
 }
 

@@ -24,7 +24,8 @@ type Resource struct {
 	// Said reports whether the configuration sets an attribute; nil where the
 	// configuration is not there to look.
 	Said    func(attribute string) bool
-	Created bool // it does not exist yet
+	Created bool              // it does not exist yet
+	refs    map[string]string // what an unknown attribute refers to
 	Where   estate.Where
 }
 

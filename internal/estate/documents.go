@@ -1,0 +1,150 @@
+package estate
+
+import (
+	"maps"
+	"strings"
+
+	"cloud.google.com/go/functions/apiv2/functionspb"
+	"cloud.google.com/go/run/apiv2/runpb"
+
+	"diagnose/internal/evidence"
+)
+
+// The hosts that start full resource names:
+// https://docs.cloud.google.com/iam/docs/full-resource-names.
+const (
+	RunHost       = "//run.googleapis.com/"
+	FunctionsHost = "//cloudfunctions.googleapis.com/"
+	NodeHost      = "//cloudresourcemanager.googleapis.com/"
+)
+
+func yes(b bool) Answer {
+	if b {
+		return Yes
+	}
+	return No
+}
+
+// OfService returns the target that a Cloud Run service is. All traffic is the
+// default of ingress.
+func OfService(s *runpb.Service, where Where) Target {
+	t := Target{
+		Name: RunHost + s.GetName(), Check: yes(!s.GetInvokerIamDisabled()), IAP: yes(s.GetIapEnabled()), DefaultURL: yes(!s.GetDefaultUriDisabled()),
+		Custom: s.GetCustomAudiences(), CustomOK: true, Where: where,
+	}
+	switch s.GetIngress() {
+	case runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_ONLY:
+		t.Ingress = IngressInternal
+	case runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER:
+		t.Ingress = IngressInternalAndLoadBalancer
+	case runpb.IngressTraffic_INGRESS_TRAFFIC_NONE:
+		t.Ingress = IngressNone
+	default:
+		t.Ingress = IngressAll
+	}
+	for _, u := range append([]string{s.GetUri()}, s.GetUrls()...) {
+		if u != "" {
+			t.URLs = append(t.URLs, u)
+		}
+	}
+	return t
+}
+
+// OfFunction returns the target that a function is: a gen1 function itself, a
+// v2 function the service that it runs on, as far as the function tells.
+func OfFunction(f evidence.Function, where Where) Target {
+	config := f.GetServiceConfig()
+	name := FunctionsHost + f.GetName()
+	t := Target{Name: name, Event: yes(f.GetEventTrigger() != nil), IAP: No, DefaultURL: Yes, Where: where}
+	switch config.GetIngressSettings() {
+	case functionspb.ServiceConfig_ALLOW_INTERNAL_ONLY:
+		t.Ingress = IngressInternal
+	case functionspb.ServiceConfig_ALLOW_INTERNAL_AND_GCLB:
+		t.Ingress = IngressInternalAndLoadBalancer
+	default:
+		t.Ingress = IngressAll
+	}
+	if f.GetEnvironment() == functionspb.Environment_GEN_1 {
+		t.Gen1, t.Check, t.CustomOK = true, Yes, true
+		if f.GetUrl() != "" {
+			t.URLs = []string{f.GetUrl()}
+		}
+		return t
+	}
+	t.Function = name
+	t.Name = RunHost + config.GetService()
+	if config.GetService() == "" {
+		t.Name = RunHost + ServiceOf(f.GetName())
+	}
+	for _, u := range []string{config.GetUri(), f.GetUrl()} {
+		if u != "" {
+			t.URLs = append(t.URLs, u)
+		}
+	}
+	t.TriggerAccount = f.GetEventTrigger().GetServiceAccountEmail()
+	return t
+}
+
+// ServiceOf names the Cloud Run service of a v2 function: its name in lower
+// case with hyphens.
+func ServiceOf(function string) string {
+	i := strings.LastIndexByte(function, '/')
+	return strings.TrimSuffix(function[:i+1], "functions/") + "services/" + strings.ToLower(strings.ReplaceAll(function[i+1:], "_", "-"))
+}
+
+// Join puts a v2 function onto the service that it runs on, so that both are
+// one target: what only the function tells is added to the service.
+func (t *Target) Join(f Target) {
+	t.Function, t.Event = f.Function, f.Event
+	if t.TriggerAccount == "" {
+		t.TriggerAccount, t.TriggerDefault = f.TriggerAccount, f.TriggerDefault
+	}
+	known := map[string]bool{}
+	for _, u := range t.URLs {
+		known[u] = true
+	}
+	for _, u := range f.URLs {
+		if !known[u] {
+			t.URLs = append(t.URLs, u)
+		}
+	}
+}
+
+// JoinFunctions makes one target of each service and the function in front of
+// it, wherever both were read.
+func (e *Estate) JoinFunctions() {
+	at := map[string]int{}
+	out := e.Targets[:0]
+	for _, t := range e.Targets {
+		i, seen := at[t.Name]
+		switch {
+		case !seen:
+			at[t.Name] = len(out)
+			out = append(out, t)
+		case t.Function != "" && out[i].Function == "":
+			out[i].Join(t)
+		case out[i].Function != "" && t.Function == "":
+			function := out[i]
+			out[i] = t
+			out[i].Join(function)
+		}
+	}
+	e.Targets = out
+}
+
+// Add puts everything of another estate into this one.
+func (e *Estate) Add(o *Estate) {
+	e.Nodes = append(e.Nodes, o.Nodes...)
+	e.Targets = append(e.Targets, o.Targets...)
+	e.Policies = append(e.Policies, o.Policies...)
+	e.Deny = append(e.Deny, o.Deny...)
+	e.Roles = append(e.Roles, o.Roles...)
+	e.Callers = append(e.Callers, o.Callers...)
+	e.Domains = append(e.Domains, o.Domains...)
+	e.Functions = append(e.Functions, o.Functions...)
+	e.Unread = append(e.Unread, o.Unread...)
+	if e.Groups == nil {
+		e.Groups = map[string][]string{}
+	}
+	maps.Copy(e.Groups, o.Groups)
+}
