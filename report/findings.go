@@ -35,7 +35,7 @@ type Drift struct {
 }
 
 // FindingFormats lists the formats of WriteFindings.
-var FindingFormats = []string{"table", "json", "ndjson", "csv", "markdown", "html", "sarif", "junit"}
+var FindingFormats = append(slices.Clone(Formats), "sarif", "junit", "ndjson", "csv")
 
 // WriteFindings writes the findings in a format.
 func WriteFindings(w io.Writer, format string, f Findings, st Style) error {

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -26,6 +27,7 @@ same policy or role each apply takes away what the other one grants. Keep one ki
 				continue // resources whose names are not known yet need not be one
 			}
 			owners := j.owners(name)
+			name = strings.TrimPrefix(name, v2Mark)
 			for i, a := range owners {
 				for _, b := range owners[i+1:] {
 					if why := conflict(a, b); why != "" {
@@ -44,7 +46,7 @@ same policy or role each apply takes away what the other one grants. Keep one ki
 func (j *Judgement) policyNames() []string {
 	var names []string
 	for i := range j.Policies {
-		if n := j.canonical(j.Policies[i].Resource); !slices.Contains(names[max(0, len(names)-8):], n) {
+		if n := j.key(&j.Policies[i]); !slices.Contains(names[max(0, len(names)-8):], n) {
 			names = append(names, n)
 		}
 	}
@@ -208,7 +210,9 @@ func unionOf(before, after *Judgement) []string {
 	var names []string
 	for _, j := range []*Judgement{before, after} {
 		for name := range j.policies {
-			names = append(names, name)
+			if !strings.HasPrefix(name, v2Mark) {
+				names = append(names, name)
+			}
 		}
 		for name := range j.targets {
 			names = append(names, name)
@@ -261,4 +265,24 @@ func (j *Judgement) openOf(name string) string {
 		}
 	}
 	return strings.Join(open, "; ")
+}
+
+// Draft states who may invoke what in an estate, and that nobody else from
+// outside may: expectations to be read, and kept where they are meant.
+func Draft(e *estate.Estate, o Options) []Expectation {
+	j := newJudgement(e, o)
+	var out []Expectation
+	for _, t := range j.order {
+		holders := j.holders(t.name)
+		members := slices.Sorted(maps.Keys(holders))
+		for _, m := range members {
+			if k := iam.ParseMember(m).Kind; k == iam.User || k == iam.ServiceAccount || k == iam.AllUsers {
+				out = append(out, Expectation{Principal: m, Target: t.name, Allowed: true})
+			}
+		}
+		if t.public.state == iam.NotGranted {
+			out = append(out, Expectation{Principal: "allUsers", Target: t.name})
+		}
+	}
+	return out
 }

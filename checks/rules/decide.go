@@ -93,13 +93,18 @@ func (j *Judgement) layersOf(t *target) ([]iam.Layer, string) {
 	return layers, open
 }
 
-// shortName names a resource for a sentence: "services/orders".
+// shortName names a resource for a sentence: "services/orders". One whose name
+// is not known is called by what configures it.
 func shortName(full string) string {
 	parts := strings.Split(strings.TrimPrefix(full, "//"), "/")
 	if len(parts) < 2 {
 		return full
 	}
-	return strings.Join(parts[len(parts)-2:], "/")
+	id := parts[len(parts)-1]
+	if unknown := strings.TrimPrefix(id, "-"); unknown != id && unknown != "" {
+		return unknown
+	}
+	return parts[len(parts)-2] + "/" + id
 }
 
 // resourceType is the asset type of a full resource name.

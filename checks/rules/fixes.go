@@ -11,9 +11,17 @@ import (
 // A resource is a full resource name taken apart for a command.
 type resource struct{ kind, id, project, location string }
 
+// words stand for names that are not known.
+var words = map[string]string{"projects": "PROJECT_ID", "locations": "REGION", "services": "SERVICE", "functions": "FUNCTION", "folders": "FOLDER_ID", "organizations": "ORGANIZATION_ID"}
+
 func parse(name string) resource {
 	var r resource
 	parts := strings.Split(strings.TrimPrefix(name, "//"), "/")
+	for i, p := range parts {
+		if i > 1 && strings.HasPrefix(p, "-") {
+			parts[i] = words[parts[i-1]] // not known: a word to replace, as in Google's documentation
+		}
+	}
 	for i := 1; i+1 < len(parts); i += 2 {
 		switch r.kind, r.id = parts[i], parts[i+1]; r.kind {
 		case "projects":

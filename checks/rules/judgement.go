@@ -78,13 +78,8 @@ func newJudgement(e *estate.Estate, o Options) *Judgement {
 	for i := range e.Targets {
 		j.addTarget(&e.Targets[i])
 	}
-	for _, f := range e.Functions {
-		if name := j.canonical(f); j.functions[name] == nil {
-			j.functions[name] = &target{Target: &estate.Target{Name: f, Function: f}, name: name, node: j.node(projectOf(name))}
-		}
-	}
 	for i := range e.Policies {
-		name := j.canonical(e.Policies[i].Resource)
+		name := j.key(&e.Policies[i])
 		j.policies[name] = append(j.policies[name], &e.Policies[i])
 	}
 	j.evaluate()
@@ -111,6 +106,18 @@ func (j *Judgement) canonical(name string) string {
 	}
 	return name
 }
+
+// key names a policy: by its resource, and apart where it is that of a v2
+// function, which a gen1 function may have the name of.
+func (j *Judgement) key(p *estate.Policy) string {
+	name := j.canonical(p.Resource)
+	if p.V2Function {
+		return v2Mark + name
+	}
+	return name
+}
+
+const v2Mark = "v2:"
 
 // nodeName returns "projects/shop" for a full resource name of a node, or "".
 func nodeName(resource string) string {
@@ -231,13 +238,16 @@ func (j *Judgement) evaluate() {
 		on := j.canonical(p.Resource)
 		base := grant{policy: p, on: on}
 		base.place, base.target, base.node = j.placeOf(on)
+		if p.V2Function {
+			base.place, base.target = onFunction, j.functions[on]
+		}
 		if base.place == elsewhere {
 			continue
 		}
 		for k := range p.Bindings {
 			base.binding = &p.Bindings[k]
 			for _, g := range j.grantsOf(base) {
-				j.granted[on] = append(j.granted[on], len(j.grants))
+				j.granted[j.key(p)] = append(j.granted[j.key(p)], len(j.grants))
 				j.grants = append(j.grants, g)
 			}
 		}

@@ -115,7 +115,7 @@ func (a *app) root() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&a.format, "format", "table", "format of the report: "+strings.Join(report.Formats, ", "))
+	f.StringVar(&a.format, "format", "table", "format of the report: "+strings.Join(report.Formats, ", ")+"; gate and scan also "+strings.Join(report.FindingFormats[len(report.Formats):], ", "))
 	f.StringVarP(&a.output, "output", "o", "", "write the report to this `FILE`")
 	f.StringVar(&a.color, "color", "auto", "colour: auto, always or never")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress, warnings or hints")
@@ -130,7 +130,7 @@ func (a *app) root() *cobra.Command {
 // commands lists the commands: a new one is a file of its own and a line here.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
-		a.invokeCommand(), a.tokenCommand(), a.whoCommand(), a.captureCommand(),
+		a.invokeCommand(), a.tokenCommand(), a.whoCommand(), a.captureCommand(), a.gateCommand(),
 		a.checksCommand(), a.explainCommand(), a.demoCommand(), a.versionCommand(),
 	}
 }
@@ -161,7 +161,12 @@ func (a *app) style() (report.Style, error) {
 
 // print writes a report to stdout or, whole or not at all, to the file of -o.
 func (a *app) print(render func(io.Writer, report.Style) error) error {
-	if err := report.CheckFormat(a.format, report.Formats); err != nil {
+	return a.printAs(report.Formats, render)
+}
+
+// printAs is print for a report that has other formats.
+func (a *app) printAs(formats []string, render func(io.Writer, report.Style) error) error {
+	if err := report.CheckFormat(a.format, formats); err != nil {
 		return err
 	}
 	st, err := a.style()

@@ -141,7 +141,6 @@ func (e *Estate) Add(o *Estate) {
 	e.Roles = append(e.Roles, o.Roles...)
 	e.Callers = append(e.Callers, o.Callers...)
 	e.Domains = append(e.Domains, o.Domains...)
-	e.Functions = append(e.Functions, o.Functions...)
 	e.Unread = append(e.Unread, o.Unread...)
 	if e.Groups == nil {
 		e.Groups = map[string][]string{}

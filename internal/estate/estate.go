@@ -23,10 +23,7 @@ type Estate struct {
 	Callers  []Caller
 	Domains  []AllowedMembers
 	Groups   map[string][]string // by member string; a listed entry is complete
-	// Functions names v2 functions whose service is not known: what is bound on
-	// them counts for nothing.
-	Functions []string
-	Unread    []Unread
+	Unread   []Unread
 
 	// PoliciesComplete says that a resource without a policy in Policies has an
 	// empty one, as in a whole export.
@@ -111,7 +108,10 @@ type Policy struct {
 	// Partial is why there may be bindings that are not listed: a plan that
 	// adds one binding does not show the others. It is "" where none can be.
 	Partial string
-	Where   Where
+	// V2Function says that it is the policy of a v2 function, which counts for
+	// nothing, whatever else has the name.
+	V2Function bool
+	Where      Where
 }
 
 // An Authority says what a Terraform resource claims of a policy. The zero

@@ -205,7 +205,6 @@ func (b *builder) functionV2(r *Resource) {
 		t.TriggerAccount, _ = e.text("service_account_email")
 	}
 	b.add(t, r)
-	b.own[function] = false
 }
 
 func (b *builder) customRole(r *Resource) {
@@ -437,13 +436,7 @@ func (b *builder) grants(r *Resource) {
 			continue
 		}
 		on := g.on(b, r)
-		if g.prefix == "google_cloudfunctions2_function" {
-			if _, known := b.own[on]; !known { // its type says what its generation is
-				b.own[on] = false
-				b.e.Functions = append(b.e.Functions, on)
-			}
-		}
-		p := estate.Policy{Resource: on, Where: r.Where, Partial: "only what Terraform manages here is known of the policy"}
+		p := estate.Policy{Resource: on, Where: r.Where, V2Function: g.prefix == "google_cloudfunctions2_function", Partial: "only what Terraform manages here is known of the policy"}
 		if b.own[on] || kind == "policy" {
 			p.Partial = ""
 		}

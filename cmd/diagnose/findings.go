@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"diagnose/checks/rules"
+	"diagnose/internal/config"
+	"diagnose/internal/estate"
+	"diagnose/report"
+)
+
+// A judging holds the flags that gate and scan share.
+type judging struct {
+	app                         *app
+	config, baseline, writeBase string
+	failOn, at                  string
+}
+
+// defaultConfig is read where it exists and no other one is named.
+const defaultConfig = "diagnose.yaml"
+
+func (a *app) judgingFlags(c *cobra.Command) *judging {
+	j := &judging{app: a}
+	f := c.Flags()
+	f.StringVar(&j.config, "config", "", "configuration `FILE` (default "+defaultConfig+" where there is one)")
+	f.StringVar(&j.failOn, "fail-on", "high", "fail from this severity on: "+strings.Join(severities(), ", "))
+	f.StringVar(&j.baseline, "baseline", "", "report only what is not in this `FILE`, an earlier report in JSON")
+	f.StringVar(&j.writeBase, "write-baseline", "", "write all findings to this `FILE`, for --baseline")
+	f.StringVar(&j.at, "at", "", "the moment to judge at, RFC 3339 (default now)")
+	return j
+}
+
+func severities() []string {
+	var out []string
+	for s := rules.Critical; s >= rules.Info; s-- {
+		out = append(out, s.String())
+	}
+	return out
+}
+
+func ruleIDs() []string {
+	var out []string
+	for _, r := range rules.Rules() {
+		out = append(out, r.ID)
+	}
+	return out
+}
+
+// options reads the flags and the configuration.
+func (j *judging) options() (rules.Options, rules.Severity, error) {
+	o := rules.Options{Now: time.Now().UTC()}
+	failOn, ok := rules.ParseSeverity(j.failOn)
+	if !ok {
+		return o, 0, fmt.Errorf("--fail-on %q must be one of %s", j.failOn, strings.Join(severities(), ", "))
+	}
+	if j.at != "" {
+		t, err := time.Parse(time.RFC3339, j.at)
+		if err != nil {
+			return o, 0, errors.New("--at: time must be RFC 3339, as 2026-11-23T12:00:00Z")
+		}
+		o.Now = t
+	}
+	name := j.config
+	if name == "" {
+		if _, err := os.Stat(defaultConfig); err != nil {
+			return o, failOn, nil
+		}
+		name = defaultConfig
+	}
+	c, err := config.Read(name, config.Names{Rules: ruleIDs(), Severities: severities()})
+	if err != nil {
+		return o, 0, err
+	}
+	o.AllowedDomains, o.AllowedProjects, o.AllowedPrincipals = c.AllowedDomains, c.AllowedProjects, c.AllowedPrincipals
+	o.Severities = map[string]rules.Severity{}
+	for rule, s := range c.Severities {
+		o.Severities[rule], _ = rules.ParseSeverity(s)
+	}
+	for _, i := range c.Ignores {
+		o.Ignores = append(o.Ignores, rules.Ignore{Rule: i.Rule, Resource: i.Resource, Member: i.Member, Reason: i.Reason, Expires: i.Until(), Where: estate.Where{File: name, Line: i.Line}})
+	}
+	for _, e := range c.Expectations {
+		o.Expectations = append(o.Expectations, rules.Expectation{Principal: e.Principal, Target: e.Target, Allowed: e.Decision == "allowed", Where: estate.Where{File: name, Line: e.Line}})
+	}
+	return o, failOn, nil
+}
+
+// report compares with the baseline, writes the report and sets the exit code.
+func (j *judging) report(ctx context.Context, f report.Findings) error {
+	if err := report.CheckFormat(j.app.format, report.FindingFormats); err != nil {
+		return err
+	}
+	if j.writeBase != "" {
+		var b bytes.Buffer
+		if err := report.WriteFindings(&b, "json", f, report.Style{}); err != nil {
+			return err
+		}
+		if err := writeFile(j.writeBase, b.Bytes()); err != nil {
+			return err
+		}
+	}
+	if j.baseline != "" {
+		data, err := os.ReadFile(j.baseline)
+		if err != nil {
+			return fmt.Errorf("--baseline: %w", err)
+		}
+		b, err := rules.ReadBaseline(data)
+		if err != nil {
+			return fmt.Errorf("--baseline %s: %w", j.baseline, err)
+		}
+		unchanged, gone := b.Compare(&f.Result)
+		f.Baseline = &report.Drift{New: len(f.Result.Findings), Gone: len(gone), Unchanged: unchanged, Fixed: gone}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return &failure{ctx.Err()}
+	case f.AtLeast(f.FailOn) > 0:
+		j.app.code = exitDenied
+	case len(f.Incomplete) > 0:
+		j.app.code = exitOpen
+	}
+	return j.app.printAs(report.FindingFormats, func(w io.Writer, st report.Style) error { return report.WriteFindings(w, j.app.format, f, st) })
+}

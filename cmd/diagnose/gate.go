@@ -1,0 +1,170 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"diagnose/checks/rules"
+	"diagnose/internal/estate"
+	"diagnose/internal/manifest"
+	"diagnose/report"
+)
+
+func (a *app) gateCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "gate FILE...",
+		Short: "Would this planned change open or break invocation?",
+		Long: `Judge a change before it is deployed: Terraform plans in JSON, folders of *.tf
+files, Cloud Run services, functions and IAM policies in YAML or JSON, or a
+folder of these. A file is known by its content. What is known only after apply
+is reported as unknown, never as safe.`,
+		Example: `  terraform show -json plan.bin > plan.json && diagnose gate plan.json
+  diagnose gate deploy/
+  diagnose gate plan.json --only-new --format sarif -o diagnose.sarif`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return hint(errors.New("gate takes files or folders"), "terraform show -json plan.bin > plan.json && diagnose gate plan.json", "diagnose gate deploy/")
+			}
+			return nil
+		},
+	}
+	j := a.judgingFlags(c)
+	onlyNew := c.Flags().Bool("only-new", false, "of a plan, report only what it brings, not what was there before")
+	draft := c.Flags().Bool("write-expectations", false, "print expectations for "+defaultConfig+", drafted from who may invoke what now")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		o, failOn, err := j.options()
+		if err != nil {
+			return err
+		}
+		in, err := manifest.Read(args, a.Stdin)
+		if err != nil {
+			return err
+		}
+		if in.Files == 0 {
+			return fmt.Errorf("%s: nothing there to judge: %d files, none of them recognized", strings.Join(args, ", "), in.Skipped)
+		}
+		if in.Skipped > 0 {
+			a.say("%d files were skipped: they are neither Terraform, nor services, functions or policies", in.Skipped)
+		}
+		for _, i := range in.Ignores {
+			if _, ok := rules.Find(i.Rule); !ok && i.Rule != "*" {
+				return hint(fmt.Errorf("%s:%d: no rule is named %q", i.File, i.First, i.Rule), near(i.Rule, ruleIDs()))
+			}
+			o.Ignores = append(o.Ignores, rules.Ignore{Rule: i.Rule, Reason: i.Reason, Where: estate.Where{File: i.File, Line: i.First}, Lines: [2]int{i.First, i.Last}})
+		}
+		o.Before = in.Before
+		if *onlyNew && in.Before == nil {
+			return errors.New("--only-new needs a Terraform plan: no other input tells what was there before")
+		}
+		o.OnlyNew = *onlyNew
+		locate(in.After, args)
+		if *draft {
+			return a.writeExpectations(in.After, o)
+		}
+		f := report.Findings{Command: "gate", Result: rules.Judge(in.After, o), FailOn: failOn, At: o.Now}
+		if err := a.annotate(f); err != nil {
+			return err
+		}
+		return j.report(c.Context(), f)
+	}
+	return c
+}
+
+// writeExpectations drafts expectations from today's state.
+func (a *app) writeExpectations(e *estate.Estate, o rules.Options) error {
+	var b strings.Builder
+	b.WriteString("expectations:\n")
+	for _, x := range rules.Draft(e, o) {
+		fmt.Fprintf(&b, "  - {principal: %q, target: %q, decision: %s}\n", x.Principal, x.Target, map[bool]string{true: "allowed", false: "denied"}[x.Allowed])
+	}
+	if a.output != "" {
+		return writeFile(a.output, []byte(b.String()))
+	}
+	_, err := a.Stdout.Write([]byte(b.String()))
+	return err
+}
+
+// locate finds the lines of a plan's resources in the *.tf files beside it, so
+// that a report names the line to change. Where there are none, or several
+// that fit, the address alone is named.
+func locate(e *estate.Estate, args []string) {
+	lines := map[string]estate.Where{}
+	for _, arg := range args {
+		dir := filepath.Dir(arg)
+		files, _ := filepath.Glob(filepath.Join(dir, "*.tf"))
+		for _, f := range files {
+			data, err := os.ReadFile(f)
+			if err != nil {
+				continue
+			}
+			for i, l := range strings.Split(string(data), "\n") {
+				parts := strings.Fields(strings.ReplaceAll(l, `"`, " "))
+				if len(parts) >= 3 && parts[0] == "resource" {
+					lines[parts[1]+"."+parts[2]] = estate.Where{File: f, Line: i + 1}
+				}
+			}
+		}
+	}
+	find := func(w *estate.Where) {
+		address, _, _ := strings.Cut(w.Address, "[")
+		if at, ok := lines[address]; ok && w.Line == 0 {
+			w.File, w.Line = at.File, at.Line
+		}
+	}
+	for i := range e.Targets {
+		find(&e.Targets[i].Where)
+	}
+	for i := range e.Policies {
+		find(&e.Policies[i].Where)
+		for k := range e.Policies[i].Bindings {
+			find(&e.Policies[i].Bindings[k].Where)
+		}
+	}
+	for i := range e.Callers {
+		find(&e.Callers[i].Where)
+	}
+}
+
+// annotate writes GitHub's annotations and step summary, in a job of GitHub
+// Actions: https://docs.github.com/actions/reference/workflow-commands.
+func (a *app) annotate(f report.Findings) error {
+	if a.Getenv("GITHUB_ACTIONS") != "true" {
+		return nil
+	}
+	escape := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
+	for _, x := range f.Result.Findings[:min(len(f.Result.Findings), 50)] {
+		if x.Suppressed != "" {
+			continue
+		}
+		level := map[bool]string{true: "error", false: "warning"}[x.Severity >= f.FailOn]
+		place := ""
+		if x.Where.File != "" {
+			place = " file=" + escape.Replace(x.Where.File)
+			if x.Where.Line > 0 {
+				place += fmt.Sprintf(",line=%d", x.Where.Line)
+			}
+			place += ","
+		} else {
+			place = " "
+		}
+		fmt.Fprintf(a.Stderr, "::%s%stitle=%s::%s\n", level, place, escape.Replace(x.Rule), strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(report.Clean(x.Message)))
+	}
+	name := a.Getenv("GITHUB_STEP_SUMMARY")
+	if name == "" {
+		return nil
+	}
+	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("writing the step summary: %w", err)
+	}
+	err = report.WriteFindings(file, "markdown", f, report.Style{})
+	if cerr := file.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
