@@ -1,0 +1,375 @@
+package inventory
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"strings"
+	"unique"
+
+	"cloud.google.com/go/iam/admin/apiv1/adminpb"
+	denypb "cloud.google.com/go/iam/apiv2/iampb"
+	"google.golang.org/genproto/googleapis/type/expr"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"diagnose/internal/caller"
+	"diagnose/internal/estate"
+	"diagnose/internal/evidence"
+	"diagnose/internal/iam"
+)
+
+// The asset types that can matter to an invocation, by
+// https://docs.cloud.google.com/asset-inventory/docs/asset-types. The policy of
+// anything else grants nothing that is asked about here.
+const (
+	serviceType      = "run.googleapis.com/Service"
+	functionType     = "cloudfunctions.googleapis.com/Function"
+	gen1Type         = "cloudfunctions.googleapis.com/CloudFunction"
+	projectType      = "cloudresourcemanager.googleapis.com/Project"
+	folderType       = "cloudresourcemanager.googleapis.com/Folder"
+	organizationType = "cloudresourcemanager.googleapis.com/Organization"
+	roleType         = "iam.googleapis.com/Role"
+	denyType         = "iam.googleapis.com/DenyPolicy"
+	triggerType      = "eventarc.googleapis.com/Trigger"
+	jobType          = "cloudscheduler.googleapis.com/Job"
+	subscriptionType = "pubsub.googleapis.com/Subscription"
+	queueType        = "cloudtasks.googleapis.com/Queue"
+)
+
+// matters reports whether assets of a type are read.
+func matters(kind []byte) bool {
+	switch string(kind) {
+	case serviceType, functionType, gen1Type, projectType, folderType, organizationType, roleType, denyType, triggerType, jobType, subscriptionType, queueType:
+		return true
+	}
+	return false
+}
+
+// Types lists the asset types that are read, for an export or a live scan.
+func Types() []string {
+	return []string{serviceType, functionType, gen1Type, projectType, folderType, organizationType, roleType, denyType, triggerType, jobType, subscriptionType, queueType}
+}
+
+// An asset declares the fields that are read of one line, in both spellings.
+// It is an Asset of an export, or a result of a search for policies.
+type asset struct {
+	name, kind string
+	data       json.RawMessage // resource.data
+	policy     json.RawMessage
+	orgPolicy  json.RawMessage
+	ancestors  []string // "projects/1", "folders/2", "organizations/3"
+	parent     string   // full name
+}
+
+// errNoAsset reports a line that is JSON and no asset.
+var errNoAsset = errors.New("is no asset: it has neither name nor asset type")
+
+// parse reads a line with the standard parser. Keys are compared letter for
+// letter, and of one that stands twice the last counts.
+func parse(data []byte) (asset, error) {
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal(data, &m); err != nil {
+		return asset{}, errors.New("is no JSON object")
+	}
+	either := func(a, b string) json.RawMessage {
+		if v, ok := m[a]; ok {
+			return v
+		}
+		return m[b]
+	}
+	str := func(raw json.RawMessage) string {
+		var s string
+		if json.Unmarshal(raw, &s) != nil {
+			return ""
+		}
+		return s
+	}
+	a := asset{name: str(m["name"]), kind: str(either("asset_type", "assetType")), policy: either("iam_policy", "iamPolicy"), orgPolicy: either("org_policy", "orgPolicy")}
+	if a.kind == "" {
+		return a, errNoAsset
+	}
+	if a.policy == nil && m["policy"] != nil { // a result of search-all-iam-policies
+		a.policy, a.name = m["policy"], str(m["resource"])
+	}
+	var list []string
+	if json.Unmarshal(m["ancestors"], &list) == nil {
+		a.ancestors = list
+	}
+	if path := str(either("ancestry_path", "ancestryPath")); path != "" && a.ancestors == nil {
+		a.ancestors = ancestryPath(path)
+	}
+	a.searched(m, str)
+	var resource struct {
+		Data   json.RawMessage
+		Parent string
+	}
+	if raw := m["resource"]; bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) && json.Unmarshal(raw, &resource) == nil {
+		a.data, a.parent = resource.Data, resource.Parent
+	}
+	if a.name == "" {
+		return a, errNoAsset
+	}
+	return a, nil
+}
+
+// searched reads the place of a search result, which names it apart.
+func (a *asset) searched(m map[string]json.RawMessage, str func(json.RawMessage) string) {
+	if a.ancestors != nil || m["project"] == nil {
+		return
+	}
+	var folders []string
+	if json.Unmarshal(m["folders"], &folders) != nil {
+		folders = nil
+	}
+	for _, s := range append(append([]string{str(m["project"])}, folders...), str(m["organization"])) {
+		if s != "" {
+			a.ancestors = append(a.ancestors, s)
+		}
+	}
+}
+
+// ancestryPath turns "organization/1/folder/2/project/3" round.
+func ancestryPath(path string) []string {
+	parts := strings.Split(path, "/")
+	var out []string
+	for i := len(parts) - 2; i >= 0; i -= 2 {
+		out = append(out, strings.TrimSuffix(parts[i], "s")+"s/"+parts[i+1])
+	}
+	return out
+}
+
+// A batch is what a part of the input held.
+type batch struct {
+	estate.Estate
+	resources, policies bool // content of these kinds was seen, about what can be invoked
+	odd                 []Oddity
+	lines, assets       int
+}
+
+// keep interns what stands in thousands of bindings.
+func keep(s string) string { return unique.Make(s).Value() }
+
+// add reads one asset into the batch.
+func (b *batch) add(a asset, w estate.Where) error {
+	b.assets++
+	b.place(a)
+	if len(a.policy) > 0 && string(a.policy) != "null" {
+		if err := b.addPolicy(a, w); err != nil {
+			return err
+		}
+	}
+	if len(a.orgPolicy) > 0 {
+		b.addOrgPolicy(a, w)
+	}
+	if len(a.data) == 0 || string(a.data) == "null" {
+		return nil
+	}
+	switch a.kind {
+	case serviceType, functionType, gen1Type:
+		return b.addTarget(a, w)
+	case projectType, folderType, organizationType:
+		b.addNode(a, w)
+	case roleType:
+		r := &adminpb.Role{}
+		if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(a.data, r); err != nil {
+			return errors.New("its data does not fit an IAM role")
+		}
+		r.Name = cmp.Or(strings.TrimPrefix(a.name, "//iam.googleapis.com/"), r.GetName())
+		b.Roles = append(b.Roles, &adminpb.Role{Name: r.GetName(), IncludedPermissions: relevant(r.GetIncludedPermissions()), Deleted: r.GetDeleted()})
+	case denyType:
+		p := &denypb.Policy{}
+		if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(a.data, p); err != nil {
+			return errors.New("its data does not fit a deny policy")
+		}
+		b.Deny = append(b.Deny, estate.Deny{Policy: p, Where: w})
+	default:
+		list, err := caller.Parse(withName(a))
+		if err != nil {
+			return nil // it calls no service
+		}
+		for _, c := range list {
+			b.Callers = append(b.Callers, estate.Caller{Caller: c, Where: w})
+		}
+	}
+	return nil
+}
+
+// withName puts the asset's name into a document that has none.
+func withName(a asset) []byte {
+	var m map[string]json.RawMessage
+	if json.Unmarshal(a.data, &m) != nil || m["name"] != nil {
+		return a.data
+	}
+	_, name, _ := strings.Cut(strings.TrimPrefix(a.name, "//"), "/")
+	m["name"], _ = json.Marshal(name)
+	out, err := json.Marshal(m)
+	if err != nil {
+		return a.data
+	}
+	return out
+}
+
+// relevant keeps of a role's permissions those that are asked about.
+func relevant(permissions []string) []string {
+	out := []string{}
+	for _, p := range permissions {
+		if p == iam.RunInvoke || p == iam.FunctionsInvoke {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func (b *batch) addTarget(a asset, w estate.Where) error {
+	var t estate.Target
+	if a.kind == serviceType {
+		s, err := evidence.ParseService(a.data)
+		if err != nil {
+			return errors.New("its data " + err.Error())
+		}
+		t = estate.OfService(s, w)
+		t.Name = a.name
+	} else {
+		f, err := evidence.ParseFunction(a.data)
+		if err != nil {
+			return errors.New("its data " + err.Error())
+		}
+		t = estate.OfFunction(f, w)
+		if t.Gen1 {
+			t.Name = a.name
+		} else {
+			t.Function = a.name
+		}
+	}
+	b.resources = true
+	b.Targets = append(b.Targets, t)
+	return nil
+}
+
+// nodeOf returns "projects/1" for a full name of Resource Manager.
+func nodeOf(full string) string { return strings.TrimPrefix(full, estate.NodeHost) }
+
+// place adds what an asset says of the hierarchy above it.
+func (b *batch) place(a asset) {
+	chain := a.ancestors
+	if len(chain) == 0 && a.parent != "" && strings.HasPrefix(a.name, estate.NodeHost) {
+		chain = []string{nodeOf(a.name), nodeOf(a.parent)}
+	}
+	for i, name := range chain {
+		n := estate.Node{Name: keep(name)}
+		if i+1 < len(chain) {
+			n.Parent = keep(chain[i+1])
+		}
+		b.Nodes = append(b.Nodes, n)
+	}
+}
+
+func (b *batch) addNode(a asset, w estate.Where) {
+	var d struct {
+		ProjectNumber, ProjectID, Name, DisplayName string
+		Parent                                      json.RawMessage
+	}
+	// projectNumber is a number in some exports and a text in others.
+	var loose struct{ ProjectNumber json.RawMessage }
+	json.Unmarshal(a.data, &loose)
+	number := strings.Trim(string(loose.ProjectNumber), `"`)
+	json.Unmarshal(bytes.ReplaceAll(a.data, []byte(`"projectNumber"`), []byte(`"-"`)), &d)
+	n := estate.Node{Name: nodeOf(a.name), ID: d.ProjectID, Title: cmp.Or(d.DisplayName, d.Name), Where: w}
+	if strings.HasPrefix(n.Name, "projects/") {
+		if id := strings.TrimPrefix(n.Name, "projects/"); strings.Trim(id, "0123456789") != "" {
+			n.ID = cmp.Or(n.ID, id)
+			if number != "" {
+				n.Name = "projects/" + number
+			}
+		}
+	}
+	if strings.HasPrefix(n.Title, "projects/") || strings.HasPrefix(n.Title, "folders/") || strings.HasPrefix(n.Title, "organizations/") {
+		n.Title = ""
+	}
+	var parent struct{ Type, ID string }
+	var text string
+	switch {
+	case json.Unmarshal(d.Parent, &text) == nil && text != "":
+		n.Parent = text
+	case json.Unmarshal(d.Parent, &parent) == nil && parent.ID != "":
+		n.Parent = parent.Type + "s/" + parent.ID
+	case len(a.ancestors) > 1:
+		n.Parent = a.ancestors[1]
+	case a.parent != "":
+		n.Parent = nodeOf(a.parent)
+	}
+	b.Nodes = append(b.Nodes, n)
+}
+
+// predefined answers which predefined roles can matter.
+var predefined = iam.NewRoles(nil)
+
+// mayMatter reports whether a binding of a role can give an invoke permission,
+// or looks as if it did. Custom roles may; their definition can come later.
+func mayMatter(role string) bool {
+	if !strings.HasPrefix(role, "roles/") || strings.HasSuffix(strings.ToLower(role), "invoker") {
+		return true
+	}
+	for _, p := range []string{iam.RunInvoke, iam.FunctionsInvoke} {
+		if s, _ := predefined.Carries(role, p); s != iam.NotGranted {
+			return true
+		}
+	}
+	return false
+}
+
+func (b *batch) addPolicy(a asset, w estate.Where) error {
+	switch a.kind {
+	case serviceType, functionType, gen1Type, projectType, folderType, organizationType:
+	default:
+		return nil
+	}
+	b.Estate.PoliciesComplete = true
+	var p struct {
+		Bindings []struct {
+			Role      string
+			Members   []string
+			Condition *struct{ Expression, Title, Description, Location string }
+		}
+	}
+	if err := json.Unmarshal(a.policy, &p); err != nil {
+		return errors.New("its policy does not fit an allow policy")
+	}
+	out := estate.Policy{Resource: a.name, Where: w}
+	for _, x := range p.Bindings {
+		if !mayMatter(x.Role) {
+			continue
+		}
+		y := estate.Binding{Role: keep(x.Role), Members: make([]string, len(x.Members)), Where: w}
+		for i, m := range x.Members {
+			y.Members[i] = keep(m)
+		}
+		if c := x.Condition; c != nil && c.Expression != "" {
+			y.Condition = &expr.Expr{Expression: c.Expression, Title: c.Title, Description: c.Description}
+		}
+		out.Bindings = append(out.Bindings, y)
+	}
+	if len(out.Bindings) > 0 {
+		b.Policies = append(b.Policies, out)
+	}
+	return nil
+}
+
+func (b *batch) addOrgPolicy(a asset, w estate.Where) {
+	var list []struct {
+		Constraint  string
+		ListPolicy  struct{ AllowedValues []string }
+		ListPolicy2 struct {
+			AllowedValues []string `json:"allowed_values"`
+		} `json:"list_policy"`
+	}
+	if json.Unmarshal(a.orgPolicy, &list) != nil {
+		return
+	}
+	for _, p := range list {
+		if strings.HasSuffix(p.Constraint, "iam.allowedPolicyMemberDomains") {
+			b.Domains = append(b.Domains, estate.AllowedMembers{Resource: nodeOf(a.name), Customers: append(p.ListPolicy.AllowedValues, p.ListPolicy2.AllowedValues...), Where: w})
+		}
+	}
+}
