@@ -130,7 +130,7 @@ func (a *app) root() *cobra.Command {
 // commands lists the commands: a new one is a file of its own and a line here.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
-		a.invokeCommand(), a.tokenCommand(), a.whoCommand(), a.captureCommand(), a.gateCommand(),
+		a.invokeCommand(), a.tokenCommand(), a.whoCommand(), a.captureCommand(), a.gateCommand(), a.scanCommand(),
 		a.checksCommand(), a.explainCommand(), a.demoCommand(), a.versionCommand(),
 	}
 }

@@ -107,9 +107,6 @@ func parse(data []byte) (asset, error) {
 	if raw := m["resource"]; bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) && json.Unmarshal(raw, &resource) == nil {
 		a.data, a.parent = resource.Data, resource.Parent
 	}
-	if a.name == "" {
-		return a, errNoAsset
-	}
 	return a, nil
 }
 

@@ -428,16 +428,20 @@ func (r *reader) line(b *batch, data []byte, w estate.Where) {
 		case !l.valid:
 			r.odd(b, w, "is no JSON object")
 			return
-		case l.kind != nil && !matters(l.kind):
+		case len(l.kind) > 0 && !matters(l.kind):
 			return
 		}
 	}
 	a, err := parse(data)
 	if err == nil {
-		if !matters([]byte(a.kind)) {
+		switch {
+		case !matters([]byte(a.kind)):
 			return
+		case a.name == "":
+			err = errNoAsset
+		default:
+			err = b.add(a, w)
 		}
-		err = b.add(a, w)
 	}
 	if err != nil {
 		r.odd(b, w, err.Error())
