@@ -17,10 +17,11 @@ lint: ## vet, staticcheck and formatting
 	$(GO) tool staticcheck ./...
 	@test -z "$$(gofmt -l .)" || { gofmt -l . && echo "run gofmt -w on these files" && exit 1; }
 
-bench: build ## time of the judge and of the whole process
+bench: build ## time of the judge, of the whole process, and of a scan
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	@if command -v hyperfine >/dev/null; then hyperfine -N -i --warmup 5 '$(BIN) invoke demo:granted-proven' '$(BIN) invoke demo:condition-expired'; \
 	else echo "hyperfine is not installed: no whole-process figures"; fi
+	@.ci/bench
 
 fuzz: ## each fuzz target for a while
 	@for p in $$($(GO) list ./...); do \

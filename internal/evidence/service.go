@@ -39,11 +39,19 @@ func ParseService(doc []byte) (*runpb.Service, error) {
 	if err := require(doc, "service"); err != nil {
 		return nil, err
 	}
-	m, err := object(doc)
-	if err != nil {
-		return nil, err
+	return DecodeService(doc)
+}
+
+// DecodeService is ParseService for a document that is known to be a service,
+// as one of an asset inventory is.
+func DecodeService(doc []byte) (*runpb.Service, error) {
+	var form struct {
+		APIVersion json.RawMessage
 	}
-	if _, ok := m["apiVersion"]; ok {
+	if err := json.Unmarshal(doc, &form); err != nil {
+		return nil, errors.New("is no JSON object")
+	}
+	if form.APIVersion != nil {
 		return knativeService(doc)
 	}
 	svc := &runpb.Service{}

@@ -65,12 +65,15 @@ type asset struct {
 // errNoAsset reports a line that is JSON and no asset.
 var errNoAsset = errors.New("is no asset: it has neither name nor asset type")
 
-// parse reads a line with the standard parser. Keys are compared letter for
-// letter, and of one that stands twice the last counts.
-func parse(data []byte) (asset, error) {
-	var m map[string]json.RawMessage
-	if err := json.Unmarshal(data, &m); err != nil {
-		return asset{}, errors.New("is no JSON object")
+// parse reads a line. Keys are compared letter for letter, and of one that
+// stands twice the last counts. plain says to use the standard parser alone.
+func parse(data []byte, plain bool) (asset, error) {
+	m := map[string]json.RawMessage{}
+	if plain || !fields(data, func(key, value []byte) { m[string(key)] = value }) {
+		clear(m)
+		if err := json.Unmarshal(data, &m); err != nil {
+			return asset{}, errors.New("is no JSON object")
+		}
 	}
 	either := func(a, b string) json.RawMessage {
 		if v, ok := m[a]; ok {
@@ -100,14 +103,36 @@ func parse(data []byte) (asset, error) {
 		a.ancestors = ancestryPath(path)
 	}
 	a.searched(m, str)
-	var resource struct {
-		Data   json.RawMessage
-		Parent string
-	}
-	if raw := m["resource"]; bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) && json.Unmarshal(raw, &resource) == nil {
-		a.data, a.parent = resource.Data, resource.Parent
+	if raw := bytes.TrimSpace(m["resource"]); bytes.HasPrefix(raw, []byte("{")) {
+		a.resource(raw, plain)
 	}
 	return a, nil
+}
+
+// resource reads the content RESOURCE.
+func (a *asset) resource(raw []byte, plain bool) {
+	var parent []byte
+	if !plain && fields(raw, func(key, value []byte) {
+		switch string(key) {
+		case "data":
+			a.data = value
+		case "parent":
+			parent = value
+		}
+	}) {
+		if json.Unmarshal(parent, &a.parent) != nil {
+			a.parent = ""
+		}
+		return
+	}
+	a.data = nil
+	var m map[string]json.RawMessage
+	if json.Unmarshal(raw, &m) == nil {
+		a.data = m["data"]
+		if json.Unmarshal(m["parent"], &a.parent) != nil {
+			a.parent = ""
+		}
+	}
 }
 
 // searched reads the place of a search result, which names it apart.
@@ -221,7 +246,7 @@ func relevant(permissions []string) []string {
 func (b *batch) addTarget(a asset, w estate.Where) error {
 	var t estate.Target
 	if a.kind == serviceType {
-		s, err := evidence.ParseService(a.data)
+		s, err := evidence.DecodeService(a.data)
 		if err != nil {
 			return errors.New("its data " + err.Error())
 		}

@@ -7,9 +7,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
-	"compress/gzip"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +20,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
 	"diagnose/internal/estate"
@@ -61,7 +60,7 @@ func (o Oddity) String() string {
 // The sizes of what is read at once, and of the longest line.
 const (
 	chunkSize = 1 << 20
-	maxLine   = 256 << 20
+	maxLine   = 128 << 20
 	maxOdd    = 20
 )
 
@@ -99,40 +98,66 @@ func ReadLines(ctx context.Context, lines func(yield func([]byte) bool), o Optio
 	n := 0
 	for l := range lines {
 		n++
-		r.line(b, l, estate.Where{Line: n})
+		b.lines++
+		if r.line(b, l, estate.Where{Line: n}); r.stopped() {
+			break
+		}
+		if b.lines == 1000 {
+			r.merge(b)
+			b = &batch{}
+		}
 	}
 	r.merge(b)
 	return r.finish()
 }
 
+// expand lists the files of folders and patterns, each file once.
 func expand(inputs []string) ([]string, error) {
 	var out []string
+	seen := map[string]bool{}
+	add := func(name string) {
+		if clean := filepath.Clean(name); !seen[clean] {
+			seen[clean] = true
+			out = append(out, name)
+		}
+	}
 	for _, in := range inputs {
-		info, err := os.Stat(in)
-		switch {
-		case in == "-":
-			out = append(out, in)
-		case err == nil && info.IsDir():
-			err := filepath.WalkDir(in, func(p string, d fs.DirEntry, err error) error {
-				if err == nil && d.Type().IsRegular() && !strings.HasPrefix(d.Name(), ".") {
-					out = append(out, p)
-				}
-				return err
-			})
-			if err != nil {
+		if _, err := os.Stat(in); in == "-" || err == nil {
+			if err := walk(in, add); err != nil {
 				return nil, err
 			}
-		case err == nil:
-			out = append(out, in)
-		default:
-			found, gerr := filepath.Glob(in)
-			if gerr != nil || len(found) == 0 {
-				return nil, fmt.Errorf("--export: %w", err)
+			continue
+		} else if found, bad := filepath.Glob(in); bad != nil || len(found) == 0 {
+			return nil, fmt.Errorf("--export: %w", err)
+		} else {
+			for _, f := range found {
+				if err := walk(f, add); err != nil {
+					return nil, err
+				}
 			}
-			out = append(out, found...)
 		}
 	}
 	return out, nil
+}
+
+// walk adds a file, or the files of a folder. Those that start with a dot are
+// left out; links are followed to files, not to folders.
+func walk(name string, add func(string)) error {
+	if info, err := os.Stat(name); name == "-" || err == nil && !info.IsDir() {
+		add(name)
+		return nil
+	}
+	return filepath.WalkDir(name, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), ".") {
+			return err
+		}
+		if info, err := os.Stat(p); err != nil {
+			return err
+		} else if info.Mode().IsRegular() {
+			add(p)
+		}
+		return nil
+	})
 }
 
 type reader struct {
@@ -151,9 +176,10 @@ type reader struct {
 type chunk struct {
 	data   []byte
 	file   string
-	line   int   // of its first line
-	offset int64 // of its first byte
-	last   bool  // the file ends here
+	line   int    // of its first line
+	offset int64  // of its first byte
+	last   bool   // the file ends here
+	spans  []span // its values, where they are not lines
 }
 
 func newReader(ctx context.Context, o Options) *reader {
@@ -161,8 +187,14 @@ func newReader(ctx context.Context, o Options) *reader {
 	for range max(1, runtime.GOMAXPROCS(0)) {
 		r.done.Go(func() {
 			for c := range r.work {
-				r.chunk(c)
-				chunks.Put(&c.data)
+				if c.line > 0 {
+					r.chunk(c)
+				} else {
+					r.spans(c)
+				}
+				if cap(c.data) <= 4*chunkSize {
+					chunks.Put(&c.data)
+				}
 			}
 		})
 	}
@@ -179,19 +211,20 @@ var chunks = sync.Pool{New: func() any { b := make([]byte, 0, chunkSize+64<<10);
 
 func (r *reader) file(name string, stdin io.Reader) error {
 	var in io.Reader = stdin
-	var before int64
+	var before fs.FileInfo
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		if info, err := f.Stat(); err == nil {
-			before = info.Size()
+		if before, err = f.Stat(); err != nil {
+			return err
 		}
 		in = f
 		defer func() {
-			if info, err := f.Stat(); err == nil && info.Size() != before {
+			after, err := f.Stat()
+			if err != nil || before.Mode().IsRegular() && (after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime())) {
 				r.incomplete(name + " changed while it was read")
 			}
 		}()
@@ -250,7 +283,7 @@ func decompress(in *bufio.Reader) (*bufio.Reader, error) {
 			return nil, fmt.Errorf("is broken gzip: %w", err)
 		}
 		return bufio.NewReaderSize(z, 256<<10), nil
-	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}), len(head) == 4 && head[0]>>4 == 5 && bytes.Equal(head[1:], []byte{0x2a, 0x4d, 0x18}): // pzstd starts with a frame to skip
 		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
 		if err != nil {
 			return nil, fmt.Errorf("is broken zstd: %w", err)
@@ -294,45 +327,8 @@ func comment(l []byte) bool {
 	return bytes.HasPrefix(l, []byte("#")) || bytes.HasPrefix(l, []byte("//"))
 }
 
-// values reads a JSON list, or one value behind the other.
-func (r *reader) values(name string, in *bufio.Reader) error {
-	b := &batch{}
-	defer func() { r.merge(b) }()
-	head, _ := in.Peek(64 << 10)
-	start := len(head) - len(bytes.TrimLeft(skipComments(head), " \t\r\n\xef\xbb\xbf"))
-	if _, err := in.Discard(start); err != nil {
-		return err
-	}
-	first, _ := in.Peek(1)
-	d := json.NewDecoder(in)
-	list := bytes.Equal(first, []byte("["))
-	if list {
-		if _, err := d.Token(); err != nil {
-			return err
-		}
-	}
-	for n := 1; !list || d.More(); n++ {
-		var raw json.RawMessage
-		if err := d.Decode(&raw); errors.Is(err, io.EOF) && !list {
-			return nil
-		} else if err != nil {
-			r.odd(b, estate.Where{File: name, Offset: d.InputOffset(), Line: n}, "is broken JSON: the rest of the file is not read")
-			return fmt.Errorf("broken JSON at byte %d", d.InputOffset())
-		}
-		b.lines++
-		r.line(b, raw, estate.Where{File: name, Line: n, Offset: d.InputOffset() - int64(len(raw))})
-		if r.stopped() {
-			return errStop
-		}
-	}
-	if _, err := d.Token(); err != nil {
-		return errors.New("the list does not end")
-	}
-	return nil
-}
-
 // lines cuts the input into chunks of whole lines, for all cores.
-func (r *reader) lines(name string, in io.Reader) error {
+func (r *reader) lines(name string, in *bufio.Reader) error {
 	next := chunk{file: name, line: 1, data: buffer()}
 	for {
 		err := fill(in, &next.data)
@@ -350,11 +346,16 @@ func (r *reader) lines(name string, in io.Reader) error {
 			return err
 		}
 		cut := bytes.LastIndexByte(next.data, '\n') + 1
-		if cut == 0 {
-			if cap(next.data) > maxLine {
-				return fmt.Errorf("line %d is longer than %d MB", next.line, maxLine>>20)
-			}
+		if cut == 0 && len(next.data) < maxLine {
 			next.data = slices.Grow(next.data, cap(next.data))
+			continue
+		}
+		if cut == 0 {
+			n, err := r.skipLine(next, in)
+			if err != nil && err != io.EOF {
+				return err
+			}
+			next.offset, next.line, next.data = next.offset+int64(len(next.data))+n, next.line+1, next.data[:0]
 			continue
 		}
 		after := chunk{file: name, line: next.line + bytes.Count(next.data[:cut], newline), offset: next.offset + int64(cut), data: append(buffer(), next.data[cut:]...)}
@@ -422,9 +423,11 @@ func (r *reader) line(b *batch, data []byte, w estate.Where) {
 	if len(data) == 0 || comment(data) {
 		return
 	}
-	if !r.plain {
+	plain := r.plain
+	if !plain {
 		switch l := look(data); {
 		case l.plain:
+			plain = true
 		case !l.valid:
 			r.odd(b, w, "is no JSON object")
 			return
@@ -432,7 +435,7 @@ func (r *reader) line(b *batch, data []byte, w estate.Where) {
 			return
 		}
 	}
-	a, err := parse(data)
+	a, err := parse(data, plain)
 	if err == nil {
 		switch {
 		case !matters([]byte(a.kind)):
@@ -500,7 +503,9 @@ func (r *reader) finish() (*estate.Estate, Stats, error) {
 	}
 	e := &r.total.Estate
 	e.Nodes = slices.SortedFunc(maps.Values(r.nodes), func(a, b estate.Node) int { return cmp.Compare(a.Name, b.Name) })
-	e.TargetsComplete = r.total.resources && len(r.stats.Incomplete) == 0
+	whole := len(r.stats.Incomplete) == 0 && r.stats.Odd == 0
+	e.TargetsComplete = r.total.resources && whole
+	e.PoliciesComplete = e.PoliciesComplete && whole
 	numbers, ids := map[string]string{}, map[string]string{}
 	for _, n := range e.Nodes {
 		if number, ok := strings.CutPrefix(n.Name, "projects/"); ok && n.ID != "" {

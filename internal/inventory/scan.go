@@ -1,5 +1,12 @@
 package inventory
 
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"math/bits"
+)
+
 // A line is what the first look at one asset tells: its type, as a JSON parser
 // sees it.
 type line struct {
@@ -10,14 +17,23 @@ type line struct {
 
 // look reads one line as JSON, checks all of it against the grammar, and picks
 // the asset type. It must agree with encoding/json on what is valid; where a
-// key or the type is spelt with escapes, it leaves the line to the parser.
+// key is spelt with escapes, it leaves the line to the parser.
 func look(data []byte) line {
 	s := scanner{data: data}
 	s.space()
 	if s.at >= len(s.data) || s.data[s.at] != '{' {
 		return line{plain: true}
 	}
-	snake, camel, unusual, ok := s.top()
+	var snake, camel []byte
+	unusual, ok := s.object(func(key, value []byte) bool {
+		switch string(key) {
+		case "asset_type":
+			return typeOf(value, &snake)
+		case "assetType":
+			return typeOf(value, &camel)
+		}
+		return true
+	})
 	if !ok {
 		return line{}
 	}
@@ -30,6 +46,38 @@ func look(data []byte) line {
 		l.kind = camel
 	}
 	return l
+}
+
+// typeOf reads an asset type. It reports false where that is no text.
+func typeOf(value []byte, into *[]byte) bool {
+	if len(value) < 2 || value[0] != '"' {
+		return false
+	}
+	*into = value[1 : len(value)-1]
+	if bytes.IndexByte(*into, '\\') < 0 {
+		return true
+	}
+	var text string // "run.googleapis.com\/Service" is a type as well
+	if json.Unmarshal(value, &text) != nil {
+		return false
+	}
+	*into = []byte(text)
+	return true
+}
+
+// fields picks values of an object that is known to be valid, the last one of
+// each key. It reports false where a key is spelt with escapes.
+func fields(data []byte, pick func(key, value []byte)) bool {
+	s := scanner{data: data}
+	s.space()
+	if s.at >= len(data) || data[s.at] != '{' {
+		return false
+	}
+	unusual, ok := s.object(func(key, value []byte) bool {
+		pick(key, value)
+		return true
+	})
+	return ok && !unusual
 }
 
 type scanner struct {
@@ -48,60 +96,45 @@ func (s *scanner) space() {
 	}
 }
 
-// top reads the outermost object. Of a key that stands twice the last one
-// counts, as for encoding/json.
-func (s *scanner) top() (snake, camel []byte, unusual, ok bool) {
+// object reads an object and shows each of its keys with its value, in order.
+// unusual is set where a key has escapes or show returns false.
+func (s *scanner) object(show func(key, value []byte) bool) (unusual, ok bool) {
 	s.at++
 	s.space()
 	if s.at < len(s.data) && s.data[s.at] == '}' {
 		s.at++
-		return nil, nil, false, true
+		return false, true
 	}
 	for {
 		s.space()
 		key, escaped, ok := s.text()
 		if !ok {
-			return nil, nil, false, false
+			return false, false
 		}
-		unusual = unusual || escaped
 		s.space()
 		if s.at >= len(s.data) || s.data[s.at] != ':' {
-			return nil, nil, false, false
+			return false, false
 		}
 		s.at++
 		s.space()
-		var into *[]byte
-		switch string(key) {
-		case "asset_type":
-			into = &snake
-		case "assetType":
-			into = &camel
+		start := s.at
+		if !s.value() {
+			return false, false
 		}
-		if into != nil && s.at < len(s.data) && s.data[s.at] == '"' {
-			v, escaped, ok := s.text()
-			if !ok {
-				return nil, nil, false, false
-			}
-			unusual = unusual || escaped
-			*into = v
-		} else {
-			unusual = unusual || into != nil
-			if !s.value() {
-				return nil, nil, false, false
-			}
+		if escaped || !show(key, s.data[start:s.at]) {
+			unusual = true
 		}
 		s.space()
 		if s.at >= len(s.data) {
-			return nil, nil, false, false
+			return false, false
 		}
-		switch s.data[s.at] {
+		s.at++
+		switch s.data[s.at-1] {
 		case ',':
-			s.at++
 		case '}':
-			s.at++
-			return snake, camel, unusual, true
+			return unusual, true
 		default:
-			return nil, nil, false, false
+			return false, false
 		}
 	}
 }
@@ -114,6 +147,16 @@ var ordinary = func() (t [256]bool) {
 	return t
 }()
 
+// special returns the position of the first byte of eight that does not stand
+// for itself in a string, 8 where all do. The bytes are compared at once: see
+// https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord.
+func special(x uint64) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	quote, slash := x^(ones*'"'), x^(ones*'\\')
+	found := ((x - ones*0x20) &^ x) | ((quote - ones) &^ quote) | ((slash - ones) &^ slash)
+	return bits.TrailingZeros64(found&tops) / 8
+}
+
 // text reads a string and returns what stands between its quotes.
 func (s *scanner) text() (between []byte, escaped, ok bool) {
 	if s.at >= len(s.data) || s.data[s.at] != '"' {
@@ -123,6 +166,13 @@ func (s *scanner) text() (between []byte, escaped, ok bool) {
 	i := s.at + 1
 	start := i
 	for {
+		for i+8 <= len(data) {
+			if end := special(binary.LittleEndian.Uint64(data[i:])); end < 8 {
+				i += end
+				break
+			}
+			i += 8
+		}
 		for i < len(data) && ordinary[data[i]] {
 			i++
 		}

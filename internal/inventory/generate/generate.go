@@ -198,7 +198,7 @@ func (g *generator) noise(i int) {
 	if g.r.IntN(3) == 0 {
 		asset["iam_policy"] = map[string]any{"bindings": []any{map[string]any{"role": "roles/run.invoker", "members": []string{"allUsers"}}}}
 	} else {
-		asset["resource"] = map[string]any{"data": map[string]any{"assetType": "run.googleapis.com/Service", "description": strings.Repeat("a text about run.googleapis.com/Service and allUsers, ", 1+g.r.IntN(16)), "labels": map[string]any{"n": i, "list": []int{1, 2, 3}}}}
+		asset["resource"] = map[string]any{"data": map[string]any{"assetType": "run.googleapis.com/Service", "description": strings.Repeat("a text about run.googleapis.com/Service and allUsers, ", 4+g.r.IntN(24)), "labels": map[string]any{"n": i, "list": []int{1, 2, 3}}}}
 	}
 	g.add(asset)
 }
