@@ -31,6 +31,7 @@ type Options struct {
 	Strict   bool        // stop at the first malformed line
 	Progress func(Stats) // told now and then; not called concurrently
 	plain    bool        // parse every line: for tests
+	longest  int         // line in bytes, maxLine where 0: for tests
 }
 
 // Stats count what was read.
@@ -183,6 +184,7 @@ type chunk struct {
 }
 
 func newReader(ctx context.Context, o Options) *reader {
+	o.longest = cmp.Or(o.longest, maxLine)
 	r := &reader{Options: o, ctx: ctx, nodes: map[string]estate.Node{}, work: make(chan chunk)}
 	for range max(1, runtime.GOMAXPROCS(0)) {
 		r.done.Go(func() {
@@ -346,7 +348,7 @@ func (r *reader) lines(name string, in *bufio.Reader) error {
 			return err
 		}
 		cut := bytes.LastIndexByte(next.data, '\n') + 1
-		if cut == 0 && len(next.data) < maxLine {
+		if cut == 0 && len(next.data) < r.longest {
 			next.data = slices.Grow(next.data, cap(next.data))
 			continue
 		}

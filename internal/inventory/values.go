@@ -41,8 +41,8 @@ func (r *reader) values(name string, in io.Reader) error {
 			cut = s.start
 		}
 		if cut == 0 {
-			if len(next.data) >= maxLine {
-				return fmt.Errorf("the value that starts on line %d is longer than %d MB", s.startLine, maxLine>>20)
+			if len(next.data) >= r.longest {
+				return fmt.Errorf("the value that starts on line %d is longer than %d MB", s.startLine, r.longest>>20)
 			}
 			next.data = slices.Grow(next.data, cap(next.data))
 			continue
@@ -184,10 +184,10 @@ func (r *reader) spans(c chunk) {
 func (r *reader) skipLine(c chunk, in io.ByteReader) (int64, error) {
 	b := &batch{}
 	w := estate.Where{File: c.file, Line: c.line, Offset: c.offset}
-	r.odd(b, w, fmt.Sprintf("is longer than %d MB and was left out", maxLine>>20))
+	r.odd(b, w, fmt.Sprintf("is longer than %d MB and was left out", r.longest>>20))
 	b.lines++
 	r.merge(b)
-	r.incomplete(fmt.Sprintf("line %d of %s is longer than %d MB and was left out", c.line, c.file, maxLine>>20))
+	r.incomplete(fmt.Sprintf("line %d of %s is longer than %d MB and was left out", c.line, c.file, r.longest>>20))
 	for n := int64(1); ; n++ {
 		switch x, err := in.ReadByte(); {
 		case err != nil:
