@@ -58,6 +58,7 @@ type asset struct {
 	data       json.RawMessage // resource.data
 	policy     json.RawMessage
 	orgPolicy  json.RawMessage
+	found      bool     // by a search, which may have left others out
 	ancestors  []string // "projects/1", "folders/2", "organizations/3"
 	parent     string   // full name
 }
@@ -93,7 +94,7 @@ func parse(data []byte, plain bool) (asset, error) {
 		return a, errNoAsset
 	}
 	if a.policy == nil && m["policy"] != nil { // a result of search-all-iam-policies
-		a.policy, a.name = m["policy"], str(m["resource"])
+		a.policy, a.name, a.found = m["policy"], str(m["resource"]), true
 	}
 	var list []string
 	if json.Unmarshal(m["ancestors"], &list) == nil {
@@ -164,9 +165,10 @@ func ancestryPath(path string) []string {
 // A batch is what a part of the input held.
 type batch struct {
 	estate.Estate
-	resources, policies bool // content of these kinds was seen, about what can be invoked
-	odd                 []Oddity
-	lines, assets       int
+	resources     bool     // content RESOURCE was seen of what can be invoked
+	governed      []string // nodes whose policies were read
+	odd           []Oddity
+	lines, assets int
 }
 
 // keep interns what stands in thousands of bindings.
@@ -182,7 +184,9 @@ func (b *batch) add(a asset, w estate.Where) error {
 		}
 	}
 	if len(a.orgPolicy) > 0 {
-		b.addOrgPolicy(a, w)
+		if err := b.addOrgPolicy(a, w); err != nil {
+			return err
+		}
 	}
 	if len(a.data) == 0 || string(a.data) == "null" {
 		return nil
@@ -191,14 +195,9 @@ func (b *batch) add(a asset, w estate.Where) error {
 	case serviceType, functionType, gen1Type:
 		return b.addTarget(a, w)
 	case projectType, folderType, organizationType:
-		b.addNode(a, w)
+		return b.addNode(a, w)
 	case roleType:
-		r := &adminpb.Role{}
-		if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(a.data, r); err != nil {
-			return errors.New("its data does not fit an IAM role")
-		}
-		r.Name = cmp.Or(strings.TrimPrefix(a.name, "//iam.googleapis.com/"), r.GetName())
-		b.Roles = append(b.Roles, &adminpb.Role{Name: r.GetName(), IncludedPermissions: relevant(r.GetIncludedPermissions()), Deleted: r.GetDeleted()})
+		return b.addRole(a)
 	case denyType:
 		p := &denypb.Policy{}
 		if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(a.data, p); err != nil {
@@ -206,14 +205,35 @@ func (b *batch) add(a asset, w estate.Where) error {
 		}
 		b.Deny = append(b.Deny, estate.Deny{Policy: p, Where: w})
 	default:
-		list, err := caller.Parse(withName(a))
-		if err != nil {
-			return nil // it calls no service
-		}
-		for _, c := range list {
-			b.Callers = append(b.Callers, estate.Caller{Caller: c, Where: w})
-		}
+		return b.addCaller(a, w)
 	}
+	return nil
+}
+
+// addCaller adds a caller. Most jobs, subscriptions and queues call no
+// service, and are left out.
+func (b *batch) addCaller(a asset, w estate.Where) error {
+	list, err := caller.Parse(withName(a))
+	if err != nil && strings.HasPrefix(err.Error(), "does not fit") {
+		return errors.New("its data " + err.Error())
+	}
+	for _, c := range list {
+		b.Callers = append(b.Callers, estate.Caller{Caller: c, Where: w})
+	}
+	return nil
+}
+
+// addRole adds a custom role. One whose permissions are not shown, as in a
+// list, stays unknown.
+func (b *batch) addRole(a asset) error {
+	r := &adminpb.Role{}
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(a.data, r); err != nil {
+		return errors.New("its data does not fit an IAM role")
+	}
+	if len(r.GetIncludedPermissions()) == 0 && !r.GetDeleted() && r.GetStage() != adminpb.Role_DISABLED {
+		return nil
+	}
+	b.Roles = append(b.Roles, &adminpb.Role{Name: strings.TrimPrefix(a.name, "//iam.googleapis.com/"), IncludedPermissions: relevant(r.GetIncludedPermissions()), Deleted: r.GetDeleted(), Stage: r.GetStage()})
 	return nil
 }
 
@@ -272,7 +292,8 @@ func (b *batch) addTarget(a asset, w estate.Where) error {
 // nodeOf returns "projects/1" for a full name of Resource Manager.
 func nodeOf(full string) string { return strings.TrimPrefix(full, estate.NodeHost) }
 
-// place adds what an asset says of the hierarchy above it.
+// place adds what an asset says of the hierarchy above it: also which ID a
+// project has, where the name has the one and the ancestors have the number.
 func (b *batch) place(a asset) {
 	chain := a.ancestors
 	if len(chain) == 0 && a.parent != "" && strings.HasPrefix(a.name, estate.NodeHost) {
@@ -283,20 +304,23 @@ func (b *batch) place(a asset) {
 		if i+1 < len(chain) {
 			n.Parent = keep(chain[i+1])
 		}
+		if id := projectID(a.name); i == 0 && strings.HasPrefix(name, "projects/") && id != "" && name != "projects/"+id {
+			n.ID = keep(id)
+		}
 		b.Nodes = append(b.Nodes, n)
 	}
 }
 
-func (b *batch) addNode(a asset, w estate.Where) {
+func (b *batch) addNode(a asset, w estate.Where) error {
 	var d struct {
-		ProjectNumber, ProjectID, Name, DisplayName string
-		Parent                                      json.RawMessage
+		ProjectNumber                json.RawMessage // a number in some exports and a text in others
+		ProjectID, Name, DisplayName string
+		Parent                       json.RawMessage
 	}
-	// projectNumber is a number in some exports and a text in others.
-	var loose struct{ ProjectNumber json.RawMessage }
-	json.Unmarshal(a.data, &loose)
-	number := strings.Trim(string(loose.ProjectNumber), `"`)
-	json.Unmarshal(bytes.ReplaceAll(a.data, []byte(`"projectNumber"`), []byte(`"-"`)), &d)
+	if json.Unmarshal(a.data, &d) != nil {
+		return errors.New("its data does not fit a project, folder or organization")
+	}
+	number := strings.Trim(string(d.ProjectNumber), `"`)
 	n := estate.Node{Name: nodeOf(a.name), ID: d.ProjectID, Title: cmp.Or(d.DisplayName, d.Name), Where: w}
 	if strings.HasPrefix(n.Name, "projects/") {
 		if id := strings.TrimPrefix(n.Name, "projects/"); strings.Trim(id, "0123456789") != "" {
@@ -322,6 +346,7 @@ func (b *batch) addNode(a asset, w estate.Where) {
 		n.Parent = nodeOf(a.parent)
 	}
 	b.Nodes = append(b.Nodes, n)
+	return nil
 }
 
 // predefined answers which predefined roles can matter.
@@ -347,7 +372,7 @@ func (b *batch) addPolicy(a asset, w estate.Where) error {
 	default:
 		return nil
 	}
-	b.Estate.PoliciesComplete = true
+	b.Estate.PoliciesComplete = b.Estate.PoliciesComplete || !a.found
 	var p struct {
 		Bindings []struct {
 			Role      string
@@ -357,6 +382,9 @@ func (b *batch) addPolicy(a asset, w estate.Where) error {
 	}
 	if err := json.Unmarshal(a.policy, &p); err != nil {
 		return errors.New("its policy does not fit an allow policy")
+	}
+	if strings.HasPrefix(a.name, estate.NodeHost) {
+		b.governed = append(b.governed, keep(nodeOf(a.name)))
 	}
 	out := estate.Policy{Resource: a.name, Where: w}
 	for _, x := range p.Bindings {
@@ -378,20 +406,27 @@ func (b *batch) addPolicy(a asset, w estate.Where) error {
 	return nil
 }
 
-func (b *batch) addOrgPolicy(a asset, w estate.Where) {
+// An orgListPolicy is the list of an organization policy, in both spellings.
+type orgListPolicy struct {
+	AllowedValues      []string
+	AllowedValuesSnake []string `json:"allowed_values"`
+}
+
+func (p orgListPolicy) values() []string { return append(p.AllowedValues, p.AllowedValuesSnake...) }
+
+func (b *batch) addOrgPolicy(a asset, w estate.Where) error {
 	var list []struct {
-		Constraint  string
-		ListPolicy  struct{ AllowedValues []string }
-		ListPolicy2 struct {
-			AllowedValues []string `json:"allowed_values"`
-		} `json:"list_policy"`
+		Constraint      string
+		ListPolicy      orgListPolicy
+		ListPolicySnake orgListPolicy `json:"list_policy"`
 	}
 	if json.Unmarshal(a.orgPolicy, &list) != nil {
-		return
+		return errors.New("its organization policy does not fit one")
 	}
 	for _, p := range list {
-		if strings.HasSuffix(p.Constraint, "iam.allowedPolicyMemberDomains") {
-			b.Domains = append(b.Domains, estate.AllowedMembers{Resource: nodeOf(a.name), Customers: append(p.ListPolicy.AllowedValues, p.ListPolicy2.AllowedValues...), Where: w})
+		if allowed := append(p.ListPolicy.values(), p.ListPolicySnake.values()...); len(allowed) > 0 && strings.HasSuffix(p.Constraint, "constraints/iam.allowedPolicyMemberDomains") {
+			b.Domains = append(b.Domains, estate.AllowedMembers{Resource: nodeOf(a.name), Customers: allowed, Where: w})
 		}
 	}
+	return nil
 }

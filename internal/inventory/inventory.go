@@ -163,14 +163,15 @@ func walk(name string, add func(string)) error {
 
 type reader struct {
 	Options
-	ctx   context.Context
-	mu    sync.Mutex
-	total batch
-	stats Stats
-	nodes map[string]estate.Node
-	work  chan chunk
-	done  sync.WaitGroup
-	stop  error // a malformed line, where strict
+	ctx      context.Context
+	mu       sync.Mutex
+	total    batch
+	stats    Stats
+	nodes    map[string]estate.Node
+	governed map[string]bool // nodes whose policies were read
+	work     chan chunk
+	done     sync.WaitGroup
+	stop     error // a malformed line, where strict
 }
 
 // A chunk is whole lines of a file.
@@ -185,7 +186,7 @@ type chunk struct {
 
 func newReader(ctx context.Context, o Options) *reader {
 	o.longest = cmp.Or(o.longest, maxLine)
-	r := &reader{Options: o, ctx: ctx, nodes: map[string]estate.Node{}, work: make(chan chunk)}
+	r := &reader{Options: o, ctx: ctx, nodes: map[string]estate.Node{}, governed: map[string]bool{}, work: make(chan chunk)}
 	for range max(1, runtime.GOMAXPROCS(0)) {
 		r.done.Go(func() {
 			for c := range r.work {
@@ -477,6 +478,9 @@ func (r *reader) merge(b *batch) {
 		r.nodes[n.Name] = old
 	}
 	b.Nodes = nil
+	for _, name := range b.governed {
+		r.governed[name] = true
+	}
 	r.total.Add(&b.Estate)
 	r.total.resources = r.total.resources || b.resources
 	r.total.PoliciesComplete = r.total.PoliciesComplete || b.PoliciesComplete
@@ -533,8 +537,27 @@ func (r *reader) finish() (*estate.Estate, Stats, error) {
 	slices.SortStableFunc(e.Policies, func(a, b estate.Policy) int {
 		return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Where.File, b.Where.File), cmp.Compare(a.Where.Line, b.Where.Line))
 	})
+	r.openTop(e)
 	slices.SortFunc(r.stats.Oddities, byPlace)
 	return e, r.stats, nil
+}
+
+// openTop says where grants from above cannot be excluded: the export of a
+// project or folder leaves out what its organization grants, which always has
+// a policy.
+func (r *reader) openTop(e *estate.Estate) {
+	if !e.PoliciesComplete {
+		return
+	}
+	for _, n := range e.Nodes {
+		if n.Parent != "" || strings.HasPrefix(n.Name, "projects/") || r.governed[n.Name] {
+			continue
+		}
+		const why = "it is not in the export, so that what is granted there is unknown"
+		what := "the policy of " + n.Name
+		e.Unread = append(e.Unread, estate.Unread{What: what, Reason: why})
+		e.Policies = append(e.Policies, estate.Policy{Resource: estate.NodeHost + n.Name, Partial: why, Bindings: []estate.Binding{{Open: what + " is not in the export"}}})
+	}
 }
 
 func projectID(name string) string {

@@ -1,0 +1,134 @@
+package inventory
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"diagnose/internal/estate"
+)
+
+const (
+	orders = `{"name":"//run.googleapis.com/projects/shop/locations/europe-west1/services/orders","asset_type":"run.googleapis.com/Service","ancestors":["projects/424242","folders/7","organizations/1"],"resource":{"version":"v1","data":{"apiVersion":"serving.knative.dev/v1","kind":"Service","metadata":{"name":"orders","namespace":"424242","labels":{"cloud.googleapis.com/location":"europe-west1"}}}}}`
+	resize = `{"name":"//cloudfunctions.googleapis.com/projects/shop/locations/europe-west1/functions/resize","asset_type":"cloudfunctions.googleapis.com/Function","ancestors":["projects/424242","folders/7","organizations/1"],"resource":{"data":{"name":"projects/shop/locations/europe-west1/functions/resize","environment":"GEN_2","eventTrigger":{"eventType":"google.cloud.storage.object.v1.finalized"},"serviceConfig":{"service":"projects/shop/locations/europe-west1/services/resize"}}}}`
+	behind = `{"name":"//run.googleapis.com/projects/shop/locations/europe-west1/services/resize","assetType":"run.googleapis.com/Service","resource":{"data":{"apiVersion":"serving.knative.dev/v1","kind":"Service","metadata":{"name":"resize","namespace":"424242"}}}}`
+)
+
+// policyOn is the line of a policy with one binding.
+func policyOn(kind, name, role, member string) string {
+	return fmt.Sprintf(`{"name":%q,"asset_type":%q,"ancestors":["projects/424242","folders/7","organizations/1"],"iam_policy":{"bindings":[{"role":%q,"members":[%q]}]}}`, name, kind, role, member)
+}
+
+func estateOf(t *testing.T, lines ...string) *estate.Estate {
+	t.Helper()
+	e, s := readAll(t, Options{}, write(t, "export", []byte(strings.Join(lines, "\n"))))
+	if s.Odd > 0 || len(s.Incomplete) > 0 {
+		t.Fatalf("%+v", s)
+	}
+	return e
+}
+
+// A function and its service are one target, event-driven, called with the
+// project's default account; the project's number is told by the ancestors.
+func TestJoined(t *testing.T) {
+	for _, lines := range [][]string{{resize, behind, orders}, {behind, orders, resize}} {
+		e := estateOf(t, lines...)
+		if len(e.Targets) != 2 || !e.TargetsComplete {
+			t.Fatalf("%d targets: %+v", len(e.Targets), e.Targets)
+		}
+		f := e.Targets[1]
+		if f.Function != "//cloudfunctions.googleapis.com/projects/shop/locations/europe-west1/functions/resize" || f.Event != estate.Yes || f.TriggerAccount != "424242-compute@developer.gserviceaccount.com" || !f.TriggerDefault {
+			t.Errorf("%+v", f)
+		}
+		var nodes []string
+		for _, n := range e.Nodes {
+			nodes = append(nodes, n.Name+" "+n.ID+" "+n.Parent)
+		}
+		if want := []string{"folders/7  organizations/1", "organizations/1  ", "projects/424242 shop folders/7"}; !slices.Equal(nodes, want) {
+			t.Errorf("nodes %q, want %q", nodes, want)
+		}
+	}
+}
+
+// A grant on a project reaches services that name it by its ID, though no
+// asset of the project says which that is.
+func TestReachByNumber(t *testing.T) {
+	grant := policyOn(projectType, "//cloudresourcemanager.googleapis.com/projects/424242", "roles/run.invoker", "allUsers")
+	if got := found(estateOf(t, grant, orders)); !slices.Contains(got, "grant-all-users //cloudresourcemanager.googleapis.com/projects/shop allUsers 1") {
+		t.Errorf("found %q", got)
+	}
+}
+
+// Custom roles grant what they include; one that is disabled or deleted grants
+// nothing, and one that is not shown is unknown.
+func TestCustomRoles(t *testing.T) {
+	grant := policyOn(serviceType, "//run.googleapis.com/projects/shop/locations/europe-west1/services/orders", "projects/shop/roles/caller", "allUsers")
+	role := func(data string) string {
+		return `{"name":"//iam.googleapis.com/projects/shop/roles/caller","asset_type":"iam.googleapis.com/Role","resource":{"data":{"name":"projects/shop/roles/caller",` + data + `}}}`
+	}
+	for name, c := range map[string]struct {
+		role  string
+		roles int
+		want  bool
+	}{
+		"carries":   {role(`"includedPermissions":["run.routes.invoke","run.services.get"],"stage":"GA"`), 1, true},
+		"other":     {role(`"includedPermissions":["run.services.get"]`), 1, false},
+		"disabled":  {role(`"includedPermissions":["run.routes.invoke"],"stage":"DISABLED"`), 1, false},
+		"deleted":   {role(`"includedPermissions":["run.routes.invoke"],"deleted":true`), 1, false},
+		"not shown": {role(`"stage":"GA"`), 0, true}, // it may
+		"not read":  {"", 0, true},
+	} {
+		e := estateOf(t, grant, orders, c.role)
+		if got := slices.ContainsFunc(found(e), func(f string) bool { return strings.HasPrefix(f, "grant-all-users ") }); got != c.want || len(e.Roles) != c.roles {
+			t.Errorf("%s: found %v, want %v; %d roles", name, got, c.want, len(e.Roles))
+		}
+	}
+}
+
+// What an input does not show is not claimed.
+func TestCompleteness(t *testing.T) {
+	own := policyOn(serviceType, "//run.googleapis.com/projects/shop/locations/europe-west1/services/orders", "roles/run.invoker", "user:ann@example.com")
+	top := policyOn(organizationType, "//cloudresourcemanager.googleapis.com/organizations/1", "roles/viewer", "user:ann@example.com")
+	search := `{"resource":"//run.googleapis.com/projects/shop/locations/europe-west1/services/orders","assetType":"run.googleapis.com/Service","project":"projects/424242","organization":"organizations/1","policy":{"bindings":[{"role":"roles/run.invoker","members":["allUsers"]}]}}`
+	for name, c := range map[string]struct {
+		lines             []string
+		targets, policies bool
+		unread            int
+	}{
+		"both":               {[]string{orders, own, top}, true, true, 0},
+		"resources":          {[]string{orders}, true, false, 0},
+		"policies":           {[]string{own, top}, false, true, 0},
+		"of a project":       {[]string{orders, own}, true, true, 1},
+		"found by a search":  {[]string{search}, false, false, 0},
+		"nothing of the two": {[]string{`{"name":"n","asset_type":"storage.googleapis.com/Bucket","iam_policy":{}}`}, false, false, 0},
+	} {
+		e := estateOf(t, c.lines...)
+		if e.TargetsComplete != c.targets || e.PoliciesComplete != c.policies || len(e.Unread) != c.unread {
+			t.Errorf("%s: targets complete %v, policies %v, unread %v", name, e.TargetsComplete, e.PoliciesComplete, e.Unread)
+		}
+	}
+}
+
+func TestOrgPolicy(t *testing.T) {
+	for _, list := range []string{`"list_policy":{"allowed_values":["C01","is:C02"]}`, `"listPolicy":{"allowedValues":["C01","is:C02"]}`} {
+		e := estateOf(t, `{"name":"//cloudresourcemanager.googleapis.com/organizations/1","asset_type":"cloudresourcemanager.googleapis.com/Organization","org_policy":[{"constraint":"constraints/compute.x","list_policy":{"allowed_values":["y"]}},{"constraint":"constraints/iam.allowedPolicyMemberDomains",`+list+`},{"constraint":"constraints/iam.allowedPolicyMemberDomains","list_policy":{"all_values":"ALLOW"}}]}`)
+		if len(e.Domains) != 1 || e.Domains[0].Resource != "organizations/1" || !slices.Equal(e.Domains[0].Customers, []string{"C01", "is:C02"}) {
+			t.Errorf("%+v", e.Domains)
+		}
+	}
+}
+
+// A job without a target here is none, and one that is broken is reported.
+func TestCallers(t *testing.T) {
+	job := func(data string) string {
+		return `{"name":"//cloudscheduler.googleapis.com/projects/shop/locations/europe-west1/jobs/nightly","asset_type":"cloudscheduler.googleapis.com/Job","resource":{"data":{"name":"projects/shop/locations/europe-west1/jobs/nightly",` + data + `}}}`
+	}
+	e := estateOf(t, job(`"schedule":"* * * * *","httpTarget":{"uri":"https://orders.a.run.app/x","oidcToken":{"serviceAccountEmail":"caller@shop.iam.gserviceaccount.com"}}`), job(`"schedule":"* * * * *","pubsubTarget":{"topicName":"t"}`))
+	if len(e.Callers) != 1 || e.Callers[0].ServiceAccount != "caller@shop.iam.gserviceaccount.com" || e.Callers[0].Where.Line != 1 {
+		t.Errorf("%+v", e.Callers)
+	}
+	if _, s := readAll(t, Options{}, write(t, "export", []byte(job(`"schedule":7,"httpTarget":[]`)))); s.Odd != 1 {
+		t.Errorf("%+v", s)
+	}
+}
