@@ -191,7 +191,7 @@ func writeNDJSON(w io.Writer, f Findings) error {
 		if err != nil {
 			return fmt.Errorf("encoding a finding: %w", err)
 		}
-		if err := write(w, secret.ReplaceAllString(string(line), "[secret removed]")+"\n"); err != nil {
+		if err := write(w, spelt(string(line))+"\n"); err != nil {
 			return err
 		}
 	}

@@ -19,6 +19,8 @@
     { key: 'role', title: 'Role', value: (f) => f.role },
     { key: 'reach', title: 'Reach', value: (f) => (typeof f.reach === 'number' ? f.reach : -1) },
   ];
+  // In the table a name is short; the whole one is in its title and the detail.
+  const short = (name) => name.replace(/^\/\/[^/]+\//, '').replace(/(projects|locations|services|functions)\//g, '');
   const height = 32;
   const nodes = new Map((data.exposure || []).map((n) => [n.name, n]));
   const state = { sort: null, descending: true, node: '', at: -1, shown: [] };
@@ -60,7 +62,7 @@
     for (let i = first; i < last; i++) {
       const f = state.shown[i];
       const row = el('div', { class: 'row' + (f.suppressed ? ' ignored' : ''), role: 'row', id: 'row-' + i, 'aria-rowindex': i + 2, 'aria-selected': i === state.at, onclick: () => open(i) },
-        el('span', { role: 'gridcell', class: f.severity }, f.severity), ...[f.rule, f.resource, f.member, f.role, String(f.reach)].map((t) => el('span', { role: 'gridcell', title: t }, t)));
+        el('span', { role: 'gridcell', class: f.severity }, f.severity), ...[f.rule, f.resource, f.member, f.role, String(f.reach)].map((t, i) => el('span', { role: 'gridcell', title: t }, i === 1 ? short(t) : t)));
       rows.push(row);
     }
     $('rows').style.top = first * height + 'px';
