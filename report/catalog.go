@@ -22,7 +22,8 @@ func checkJSON(g checks.Gate, c checks.Check) wireCheck {
 	return wireCheck{g.Name, c.ID, c.Title, strings.Join(strings.Fields(c.Doc), " "), c.Ref, c.Confidence.String(), g.Refuses}
 }
 
-// Checks lists the gates and their checks, in a format.
+// Checks lists the gates and their checks, and the rules as gates without
+// refusal, in a format.
 func Checks(w io.Writer, format string, gates []checks.Gate, st Style) error {
 	if format == "json" {
 		var out []wireCheck
@@ -39,7 +40,7 @@ func Checks(w io.Writer, format string, gates []checks.Gate, st Style) error {
 	var rows [][]string
 	for _, g := range gates {
 		for _, c := range g.Checks {
-			rows = append(rows, []string{g.Name, c.ID, c.Confidence.String(), c.Title})
+			rows = append(rows, []string{g.Name, c.ID, c.Confidence.String(), c.Title}) // for a rule, its severity and what it finds
 		}
 	}
 	if format == "table" {
@@ -73,7 +74,7 @@ func Explain(w io.Writer, format string, g checks.Gate, c checks.Check, stories 
 	}
 	doc := strings.Join(strings.Fields(c.Doc), " ")
 	if format != "table" {
-		s := fmt.Sprintf("## %s\n\n%s\n\n%s\n\n- gate: %s, refuses with %s\n- known by: %s\n- source: %s\n", c.ID, c.Title, doc, g.Name, g.Refuses, c.Confidence, c.Ref)
+		s := fmt.Sprintf("## %s\n\n%s\n\n%s\n\n- %s\n- known by: %s\n- source: %s\n", c.ID, c.Title, doc, place(g), c.Confidence, c.Ref)
 		if format == "html" {
 			return writeHTML(w, c.ID, s)
 		}
@@ -84,13 +85,23 @@ func Explain(w io.Writer, format string, g checks.Gate, c checks.Check, stories 
 	p.WriteString("\n")
 	p.para("", doc)
 	p.WriteString("\n")
-	p.fact("gate", g.Name+", refuses with "+g.Refuses)
+	name, where, _ := strings.Cut(place(g), ": ")
+	p.fact(name, where)
 	p.fact("known by", confidences[c.Confidence])
 	p.fact("source", c.Ref)
 	for _, s := range stories {
 		p.fact("example", "diagnose demo "+s)
 	}
 	return p.send(w)
+}
+
+// place says where a check stands: at a gate of invoke, or among the rules of
+// gate and scan, which refuse nothing.
+func place(g checks.Gate) string {
+	if g.Refuses == "" {
+		return "rule: of gate and scan, " + g.Name
+	}
+	return "gate: " + g.Name + ", refuses with " + g.Refuses
 }
 
 // Comment writes what a report is about, and the command that makes it.

@@ -49,7 +49,8 @@ func bodyValues(body *hclsyntax.Body, ctx *hcl.EvalContext) (values map[string]a
 		}
 	}
 	for _, b := range body.Blocks {
-		name, inner := b.Type, []map[string]any{}
+		name := b.Type
+		var inner []map[string]any
 		var marks []any
 		switch {
 		case meta[name]:

@@ -20,15 +20,13 @@ type Options struct {
 }
 
 type project struct {
-	id, number       string
-	folder           string
-	services, gen1   int
-	publicly         bool // allUsers on the project
-	publics          []string
-	publicGen1       []string
-	ingressPublics   []string
-	ingressGen1      []string
-	all, allInternal int
+	id, number     string
+	folder         string
+	services, gen1 int
+	publicly       bool // allUsers on the project
+	publics        []string
+	ingressPublics []string
+	ingressGen1    []string
 }
 
 // Organization makes the lines of an export, and the findings in it: each as
