@@ -49,7 +49,7 @@ is reported as unknown, never as safe.`,
 			return fmt.Errorf("%s: nothing there to judge: %d files, none of them recognized", strings.Join(args, ", "), in.Skipped)
 		}
 		if in.Skipped > 0 {
-			a.say("%d files were skipped: they are neither Terraform, nor services, functions or policies", in.Skipped)
+			a.say("%s skipped: neither Terraform, nor services, functions or policies", map[bool]string{true: "1 file was", false: fmt.Sprint(in.Skipped) + " files were"}[in.Skipped == 1])
 		}
 		for _, i := range in.Ignores {
 			if _, ok := rules.Find(i.Rule); !ok && i.Rule != "*" {
@@ -96,6 +96,9 @@ func locate(e *estate.Estate, args []string) {
 	lines := map[string]estate.Where{}
 	for _, arg := range args {
 		dir := filepath.Dir(arg)
+		if info, err := os.Stat(arg); err == nil && info.IsDir() {
+			dir = arg
+		}
 		files, _ := filepath.Glob(filepath.Join(dir, "*.tf"))
 		for _, f := range files {
 			data, err := os.ReadFile(f)

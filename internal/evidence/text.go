@@ -50,7 +50,7 @@ func toJSON(data []byte) ([]byte, error) {
 	if len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') {
 		var v json.RawMessage
 		if err := json.Unmarshal(data, &v); err != nil {
-			return nil, jsonError(data, err)
+			return nil, JSONError(data, err)
 		}
 		return data, nil
 	}
@@ -77,7 +77,9 @@ func yamlPlace(err error) string {
 	return "broken"
 }
 
-func jsonError(data []byte, err error) error {
+// JSONError says where a JSON document is broken or cut off, and quotes nothing
+// of it.
+func JSONError(data []byte, err error) error {
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
 		at := min(int(syntax.Offset), len(data))

@@ -60,7 +60,8 @@ func Read(paths []string, stdin io.Reader) (Input, error) {
 
 type reader struct {
 	Input
-	policies []looseFile // whose resource is told by their neighbours
+	policies []looseFile     // whose resource is told by their neighbours
+	planned  map[string]bool // folders with a plan
 }
 
 // A looseFile is a policy document, which does not name its resource.
@@ -143,7 +144,8 @@ func (r *reader) folder(root string) error {
 	if len(modules) == 0 {
 		return nil
 	}
-	return r.configuration(terraform.RootModules(modules))
+	roots := slices.DeleteFunc(terraform.RootModules(modules), func(dir string) bool { return r.planned[filepath.Clean(dir)] })
+	return r.configuration(roots) // what a plan is made of is judged by the plan
 }
 
 // configuration reads folders, or single files, of Terraform configuration.
@@ -168,8 +170,9 @@ func (r *reader) file(name string, data []byte) error {
 	if len(trimmed) == 0 {
 		return fmt.Errorf("%s: is empty", name)
 	}
-	if (trimmed[0] == '{' || trimmed[0] == '[') && !json.Valid(data) {
-		return fmt.Errorf("%s: %w", name, broken(data))
+	var whole json.RawMessage
+	if err := json.Unmarshal(data, &whole); err != nil && (trimmed[0] == '{' || trimmed[0] == '[') {
+		return fmt.Errorf("%s: %w", name, evidence.JSONError(data, err))
 	}
 	docs, err := documents(data)
 	if err != nil {
@@ -194,24 +197,24 @@ func (r *reader) file(name string, data []byte) error {
 // head is the part of a document in which a plan says what it is.
 func head(data []byte) []byte { return data[:min(len(data), 4096)] }
 
-func broken(data []byte) error {
-	var v json.RawMessage
-	err := json.Unmarshal(data, &v)
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		line := 1 + bytes.Count(data[:min(int(syntax.Offset), len(data))], []byte("\n"))
-		if strings.Contains(syntax.Error(), "unexpected end") {
-			return fmt.Errorf("is cut off: the JSON ends in line %d", line)
-		}
-		return fmt.Errorf("is broken JSON in line %d", line)
-	}
-	return errors.New("is broken JSON")
-}
-
 func (r *reader) plan(name string, data []byte) error {
 	p, err := terraform.ReadPlan(data, name)
 	if err != nil {
 		return err
+	}
+	if name != "-" {
+		dir := filepath.Dir(name)
+		ignores, err := terraform.Ignores(dir)
+		if err != nil {
+			return err
+		}
+		if !r.planned[dir] {
+			r.Ignores = append(r.Ignores, ignores...)
+		}
+		if r.planned == nil {
+			r.planned = map[string]bool{}
+		}
+		r.planned[dir] = true
 	}
 	r.After.Add(p.After)
 	if r.Before == nil {

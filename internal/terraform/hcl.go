@@ -72,6 +72,20 @@ func ReadConfiguration(path string) (Configuration, error) {
 	return Configuration{e, h.ignores}, nil
 }
 
+// Ignores reads the ignores in the comments of a folder's *.tf files, for a
+// plan that was made of it.
+func Ignores(dir string) ([]Ignore, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.tf"))
+	if err != nil {
+		return nil, err
+	}
+	h := &hclReader{}
+	if _, err := h.load(files, nil); err != nil {
+		return nil, err
+	}
+	return h.ignores, nil
+}
+
 // RootModules picks, of folders with *.tf files, those that no other one calls
 // as a module.
 func RootModules(dirs map[string]bool) []string {

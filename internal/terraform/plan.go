@@ -3,13 +3,13 @@ package terraform
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
 	tfjson "github.com/hashicorp/terraform-json"
 
 	"diagnose/internal/estate"
+	"diagnose/internal/evidence"
 )
 
 // A Plan is what a plan changes: the estate before it is applied, and after.
@@ -34,7 +34,7 @@ func ReadPlan(data []byte, name string) (Plan, error) {
 		FormatVersion *string `json:"format_version"`
 	}
 	if err := json.Unmarshal(data, &version); err != nil {
-		return Plan{}, fmt.Errorf("%s: %w", name, jsonError(data, err))
+		return Plan{}, fmt.Errorf("%s: %w; expected the output of terraform show -json", name, evidence.JSONError(data, err))
 	}
 	if version.FormatVersion == nil {
 		return Plan{}, fmt.Errorf("%s: has no format_version; expected the output of terraform show -json", name)
@@ -55,19 +55,6 @@ func ReadPlan(data []byte, name string) (Plan, error) {
 func firstLine(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return line
-}
-
-func jsonError(data []byte, err error) error {
-	var syntax *json.SyntaxError
-	if !errors.As(err, &syntax) {
-		return errors.New("is no JSON object; expected the output of terraform show -json")
-	}
-	at := min(int(syntax.Offset), len(data))
-	line := 1 + bytes.Count(data[:at], []byte("\n"))
-	if strings.Contains(syntax.Error(), "unexpected end") {
-		return fmt.Errorf("is cut off: the JSON ends in line %d", line)
-	}
-	return fmt.Errorf("is broken JSON in line %d", line)
 }
 
 // reader turns a plan into resources.

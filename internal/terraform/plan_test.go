@@ -99,7 +99,7 @@ func TestPlanErrors(t *testing.T) {
 		"{\n\"a\": !}":              "is broken JSON in line 2",
 		`{"format_version": "2.0"}`: "is a plan of format 2.0; formats 0.1 to 1.x are read",
 		`{"resource_changes": []}`:  "has no format_version",
-		`[]`:                        "is no JSON object",
+		`[]`:                        "is broken JSON; expected the output of terraform show -json",
 		`{"format_version": "1.2", "resource_changes": 7}`: "does not fit a Terraform plan",
 		`{"a":` + strings.Repeat("[", 20000):               "is broken JSON",
 	} {
