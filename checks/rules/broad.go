@@ -281,7 +281,7 @@ Armor nor IAP stands before it. Where it is meant to be public behind a load bal
 	Run: func(j *Judgement) []Finding {
 		var out []Finding
 		for _, t := range j.order {
-			if t.public.state != iam.Granted || t.Ingress != estate.IngressAll || t.IAP == estate.Yes || t.FrontIAP == estate.Yes || t.DefaultURL == estate.No {
+			if t.public.state != iam.Granted || t.Ingress != estate.IngressAll || t.IAP == estate.Yes || t.front || t.DefaultURL == estate.No {
 				continue
 			}
 			f := aboutTarget(t, "%s is public and reachable from the internet, with nothing in front", shortName(t.name))
@@ -325,7 +325,7 @@ and admits all traffic, IAP can be passed by. Restrict ingress, turn the default
 	Run: func(j *Judgement) []Finding {
 		var out []Finding
 		for _, t := range j.order {
-			if t.FrontIAP != estate.Yes || t.IAP == estate.Yes || t.Ingress != estate.IngressAll || t.DefaultURL == estate.No || t.public.state != iam.Granted {
+			if !t.front || t.IAP == estate.Yes || t.Ingress != estate.IngressAll || t.DefaultURL == estate.No || t.public.state != iam.Granted {
 				continue
 			}
 			f := aboutTarget(t, "IAP stands before %s on a load balancer, and its run.app URL is open to anyone", shortName(t.name))

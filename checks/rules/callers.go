@@ -124,8 +124,8 @@ func (j *Judgement) eachCall(f func(c *estate.Caller, t *target) (Finding, bool)
 	for i := range j.Callers {
 		c := &j.Callers[i]
 		t := j.called(c)
-		if t == nil || t.public.state == iam.Granted {
-			continue
+		if t == nil || t.public.state == iam.Granted || c.Kind == "eventarc" && t.Event == estate.Yes {
+			continue // the trigger of a function is judged with it
 		}
 		if x, bad := f(c, t); bad {
 			x.Where, x.Resource, x.GrantedOn = c.Where, t.name, c.Name

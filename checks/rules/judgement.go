@@ -50,6 +50,7 @@ type target struct {
 	name   string // canonical
 	node   *node  // its project
 	public publicity
+	front  bool // a load balancer with IAP leads to it
 }
 
 // publicity says whether anyone may invoke, and through what.
@@ -84,7 +85,28 @@ func newJudgement(e *estate.Estate, o Options) *Judgement {
 	}
 	j.evaluate()
 	j.count()
+	j.findFronts()
 	return j
+}
+
+// findFronts follows load balancers with IAP to the services behind them.
+func (j *Judgement) findFronts() {
+	for _, t := range j.order {
+		t.front = t.FrontIAP == estate.Yes
+	}
+	for _, b := range j.Fronts {
+		if b.IAP != estate.Yes {
+			continue
+		}
+		for _, g := range j.Fronts {
+			if g.Service == "" || g.Project != b.Project || !slices.Contains(b.Groups, g.Name) {
+				continue
+			}
+			if t := j.named(g.Service, g.Project); t != nil {
+				t.front = true
+			}
+		}
+	}
 }
 
 // canonical names a resource by its project's ID where that is known.

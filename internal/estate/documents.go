@@ -141,6 +141,7 @@ func (e *Estate) Add(o *Estate) {
 	e.Roles = append(e.Roles, o.Roles...)
 	e.Callers = append(e.Callers, o.Callers...)
 	e.Domains = append(e.Domains, o.Domains...)
+	e.Fronts = append(e.Fronts, o.Fronts...)
 	e.Unread = append(e.Unread, o.Unread...)
 	if e.Groups == nil {
 		e.Groups = map[string][]string{}

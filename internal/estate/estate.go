@@ -22,6 +22,7 @@ type Estate struct {
 	Roles    []*adminpb.Role // custom roles, and newer definitions of predefined ones
 	Callers  []Caller
 	Domains  []AllowedMembers
+	Fronts   []Front
 	Groups   map[string][]string // by member string; a listed entry is complete
 	Unread   []Unread
 
@@ -157,6 +158,16 @@ type AllowedMembers struct {
 	Resource  string   // "projects/shop", "organizations/1"
 	Customers []string // customer IDs, organizations and principal sets as written
 	Where     Where
+}
+
+// A Front is a backend of a load balancer: either the backend service, which
+// may have IAP and names its groups, or a group, which leads to a service.
+type Front struct {
+	Name    string   // of the group, "" for a backend service
+	Project string   // of both; ID or number
+	Groups  []string // short names of its groups
+	IAP     Answer   // of a backend service
+	Service string   // short name of the Cloud Run service that a group leads to
 }
 
 // An Unread is something that could not be read and may matter.

@@ -35,12 +35,14 @@ const (
 	jobType          = "cloudscheduler.googleapis.com/Job"
 	subscriptionType = "pubsub.googleapis.com/Subscription"
 	queueType        = "cloudtasks.googleapis.com/Queue"
+	backendType      = "compute.googleapis.com/BackendService"
+	groupType        = "compute.googleapis.com/NetworkEndpointGroup"
 )
 
 // matters reports whether assets of a type are read.
 func matters(kind []byte) bool {
 	switch string(kind) {
-	case serviceType, functionType, gen1Type, projectType, folderType, organizationType, roleType, denyType, triggerType, jobType, subscriptionType, queueType:
+	case serviceType, functionType, gen1Type, projectType, folderType, organizationType, roleType, denyType, triggerType, jobType, subscriptionType, queueType, backendType, groupType:
 		return true
 	}
 	return false
@@ -48,7 +50,7 @@ func matters(kind []byte) bool {
 
 // Types lists the asset types that are read, for an export or a live scan.
 func Types() []string {
-	return []string{serviceType, functionType, gen1Type, projectType, folderType, organizationType, roleType, denyType, triggerType, jobType, subscriptionType, queueType}
+	return []string{serviceType, functionType, gen1Type, projectType, folderType, organizationType, roleType, denyType, triggerType, jobType, subscriptionType, queueType, backendType, groupType}
 }
 
 // An asset declares the fields that are read of one line, in both spellings.
@@ -198,6 +200,8 @@ func (b *batch) add(a asset, w estate.Where) error {
 		return b.addNode(a, w)
 	case roleType:
 		return b.addRole(a)
+	case backendType, groupType:
+		b.addFront(a)
 	case denyType:
 		p := &denypb.Policy{}
 		if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(a.data, p); err != nil {
@@ -429,4 +433,35 @@ func (b *batch) addOrgPolicy(a asset, w estate.Where) error {
 		}
 	}
 	return nil
+}
+
+// addFront reads what stands before services: backends of load balancers, and
+// the endpoint groups that lead to Cloud Run.
+func (b *batch) addFront(a asset) {
+	var d struct {
+		Name     string
+		IAP      struct{ Enabled bool }
+		Backends []struct{ Group string }
+		CloudRun struct{ Service string }
+	}
+	if json.Unmarshal(a.data, &d) != nil {
+		return
+	}
+	f := estate.Front{Project: projectID(a.name)}
+	if a.kind == groupType {
+		if d.CloudRun.Service == "" {
+			return // machines stand behind it
+		}
+		f.Name, f.Service = d.Name, d.CloudRun.Service
+		b.Fronts = append(b.Fronts, f)
+		return
+	}
+	f.IAP = estate.No
+	if d.IAP.Enabled {
+		f.IAP = estate.Yes
+	}
+	for _, g := range d.Backends {
+		f.Groups = append(f.Groups, g.Group[strings.LastIndexByte(g.Group, '/')+1:])
+	}
+	b.Fronts = append(b.Fronts, f)
 }

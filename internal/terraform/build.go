@@ -68,6 +68,10 @@ var kinds = map[string]func(*builder, *Resource){
 	"google_pubsub_subscription":          (*builder).subscription,
 	"google_eventarc_trigger":             (*builder).trigger,
 	"google_cloud_tasks_queue":            (*builder).queue,
+
+	"google_compute_backend_service":               (*builder).backend,
+	"google_compute_region_backend_service":        (*builder).backend,
+	"google_compute_region_network_endpoint_group": (*builder).endpointGroup,
 }
 
 // name makes a full resource name of a service or function.
@@ -402,6 +406,23 @@ func (b *builder) queue(r *Resource) {
 	}
 	token(doc, h)
 	b.call(r, map[string]any{"name": b.location(r) + "/queues/" + r.first("name"), "httpTarget": doc})
+}
+
+func (b *builder) backend(r *Resource) {
+	f := estate.Front{Project: cmp.Or(last(r.first("project")), b.Project), IAP: estate.No}
+	if iap := r.block("iap"); iap != nil {
+		f.IAP = iap.answer("enabled", estate.Yes) // older providers have no enabled
+	}
+	for _, x := range r.blocks("backend") {
+		f.Groups = append(f.Groups, last(x.first("group")))
+	}
+	b.e.Fronts = append(b.e.Fronts, f)
+}
+
+func (b *builder) endpointGroup(r *Resource) {
+	if run := r.block("cloud_run"); run != nil {
+		b.e.Fronts = append(b.e.Fronts, estate.Front{Project: cmp.Or(last(r.first("project")), b.Project), Name: r.first("name"), Service: run.first("service")})
+	}
 }
 
 // A granted names the resources whose policies a family of resource types

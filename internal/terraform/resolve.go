@@ -243,6 +243,10 @@ func Computed(o *Resource, name string, d Defaults) string {
 		if name == "id" || name == "name" {
 			return roleName(o, d)
 		}
+	case "google_compute_region_network_endpoint_group":
+		if name == "id" || name == "self_link" {
+			return "networkEndpointGroups/" + o.first("name")
+		}
 	case "google_project":
 		if name == "id" {
 			return "projects/" + o.first("project_id")

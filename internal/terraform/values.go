@@ -173,7 +173,7 @@ func plain(v cty.Value) (value any, unknown any) {
 }
 
 // computedAttributes are those that other resources refer to.
-var computedAttributes = []string{"id", "name", "email", "member", "uri", "project", "location", "region", "policy_data"}
+var computedAttributes = []string{"id", "name", "email", "member", "uri", "self_link", "project", "location", "region", "policy_data"}
 
 // object is a resource as other ones see it: what is set, what the provider
 // will compute where that can be told, and nothing else for certain.
