@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"diagnose/checks"
+	"diagnose/checks/rules"
 	"diagnose/internal/evidence"
 	"diagnose/internal/gather"
 )
@@ -113,4 +114,17 @@ func TestChecksDocument(t *testing.T) {
 		}
 	}
 	written(t, "../../docs/checks.md", b.String())
+}
+
+// TestRulesDocument compares docs/rules.md with the rules.
+func TestRulesDocument(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# Rules\n\nWhat `diagnose gate` and `diagnose scan` find. Each is decided by what a binding really grants, not by the name of its role or member.\n\n| rule | severity | finds |\n|---|---|---|\n")
+	for _, r := range rules.Rules() {
+		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s |\n", r.ID, r.ID, r.Severity, r.Title)
+	}
+	for _, r := range rules.Rules() {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\nKnown by: %s. Source: <%s>\n", r.ID, r.Doc, r.Confidence, r.Ref)
+	}
+	written(t, "../../docs/rules.md", b.String())
 }
