@@ -80,8 +80,18 @@ func Ignores(dir string) ([]Ignore, error) {
 		return nil, err
 	}
 	h := &hclReader{}
-	if _, err := h.load(files, nil); err != nil {
-		return nil, err
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			return nil, err
+		}
+		file, diags := hclsyntax.ParseConfig(data, f, hcl.InitialPos)
+		if diags.HasErrors() {
+			continue // the plan was not made of it
+		}
+		if err := h.comments(f, data, file.Body.(*hclsyntax.Body)); err != nil {
+			return nil, err
+		}
 	}
 	return h.ignores, nil
 }
