@@ -61,6 +61,9 @@ func (j *Judgement) broad(g *grant, who string) Finding {
 
 // opened names what a grant opens.
 func (j *Judgement) opened(g *grant) string {
+	if g.place == onIAP {
+		return shortName(g.on) + " behind IAP"
+	}
 	if g.place != onNode {
 		return shortName(g.on)
 	}

@@ -23,11 +23,15 @@ type answer struct {
 // the target that were not read are taken to grant nothing; one of the target
 // itself of which only a part is known leaves the question open.
 func (j *Judgement) decide(t *target, principal string) answer {
-	if t.Check == estate.No && !t.Gen1 {
+	permission := t.permission()
+	switch {
+	case t.IAP == estate.Yes && !t.Gen1:
+		permission = iam.AccessViaIAP // the service sees IAP's own agent
+	case t.Check == estate.No && !t.Gen1:
 		return answer{iam.Granted, "the invoker IAM check is off"}
 	}
 	id := iam.IdentityOf(principal)
-	q := iam.Query{Permission: t.permission(), Identity: id, Roles: j.roles, Groups: j.Groups, Context: j.context}
+	q := iam.Query{Permission: permission, Identity: id, Roles: j.roles, Groups: j.Groups, Context: j.context}
 	layers, open := j.layersOf(t)
 	access := q.Allow(layers)
 	if access.State == iam.Granted {
@@ -52,9 +56,9 @@ func (j *Judgement) decide(t *target, principal string) answer {
 	case open != "":
 		return answer{iam.Unknown, open}
 	case t.Check == estate.Unknown && !t.Gen1:
-		return answer{iam.NotGranted, "no binding grants " + t.permission() + ", supposing that the invoker IAM check is on"}
+		return answer{iam.NotGranted, "no binding grants " + permission + ", supposing that the invoker IAM check is on"}
 	}
-	return answer{iam.NotGranted, "no binding grants " + t.permission()}
+	return answer{iam.NotGranted, "no binding grants " + permission}
 }
 
 // layersOf collects the policies from a target upwards, and says why the
@@ -85,7 +89,11 @@ func (j *Judgement) layersOf(t *target) ([]iam.Layer, string) {
 	if t.Gen1 {
 		level = iam.Function
 	}
-	layers := []iam.Layer{collect(t.name, level, true)}
+	own := t.name
+	if t.IAP == estate.Yes && !t.Gen1 {
+		own = iapName(t.name)
+	}
+	layers := []iam.Layer{collect(own, level, true)}
 	for _, n := range t.above() {
 		level := map[byte]iam.Level{'p': iam.Project, 'f': iam.Folder, 'o': iam.Organization}[n.name[0]]
 		layers = append(layers, collect("//cloudresourcemanager.googleapis.com/"+n.name, level, false))

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"diagnose/checks"
+	"diagnose/internal/estate"
 	"diagnose/internal/iam"
 )
 
@@ -37,6 +38,11 @@ func parse(name string) resource {
 func policyCommand(on, verb, member, role string) checks.Command {
 	r := parse(on)
 	words := []string{"gcloud"}
+	if service := behindIAP(on); service != "" {
+		r = parse(service)
+		words = append(words, "iap", "web", verb+"-iam-policy-binding", "--resource-type=cloud-run", "--service="+r.id, "--region="+r.location, "--project="+r.project)
+		return checks.Command{Argv: append(words, "--member="+member, "--role="+role)}
+	}
 	switch r.kind {
 	case "services":
 		words = append(words, "run", "services", verb+"-iam-policy-binding", r.id, "--region="+r.location, "--project="+r.project)
@@ -84,6 +90,10 @@ func grantInvoker(t *target, member string) checks.Fix {
 	location := "location"
 	if t.Gen1 {
 		role, resource, key, location = "roles/cloudfunctions.invoker", "google_cloudfunctions_function_iam_member", "cloud_function", "region"
+	}
+	if t.IAP == estate.Yes && !t.Gen1 {
+		role = "roles/iap.httpsResourceAccessor"
+		return checks.Fix{ID: "grant-iap-accessor", Summary: fmt.Sprintf("Grant %s on %s, which is behind IAP, to %s", role, shortName(t.name), member), Commands: []checks.Command{policyCommand(iapName(t.name), "add", member, role)}}
 	}
 	return checks.Fix{ID: "grant-invoker", Summary: fmt.Sprintf("Grant %s on %s to %s", role, shortName(t.name), member), Commands: []checks.Command{policyCommand(t.name, "add", member, role)},
 		Terraform: fmt.Sprintf("resource %q \"invoker\" {\n  project = %q\n  %s = %q\n  %s = %q\n  role = %q\n  member = %q\n}\n", resource, r.project, location, r.location, key, r.id, role, member)}

@@ -18,13 +18,17 @@ var ineffectiveRules = []Rule{
 // looksLikeInvoker reports whether somebody who binds a role means to let its
 // member call.
 func looksLikeInvoker(role string) bool {
-	return slices.Contains(invokerRoles, role) || strings.HasSuffix(strings.ToLower(role), "invoker")
+	return slices.Contains(invokerRoles, role) || role == "roles/iap.httpsResourceAccessor" || strings.HasSuffix(strings.ToLower(role), "invoker")
 }
 
 // carries reports whether a grant's role carries a permission that counts
 // where it is bound.
 func (j *Judgement) carries(g *grant) iam.State {
 	state := iam.NotGranted
+	if g.place == onIAP {
+		state, _ = j.roles.Carries(g.role, iam.AccessViaIAP)
+		return state
+	}
 	if g.place != onEither && !(g.target != nil && g.target.Gen1) {
 		s, _ := j.roles.Carries(g.role, iam.RunInvoke)
 		state = s

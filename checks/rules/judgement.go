@@ -224,6 +224,7 @@ const (
 	onTarget                // a service or a gen1 function
 	onFunction              // a v2 function, whose policy does not count
 	onEither                // a function of a generation that is not known
+	onIAP                   // a service's IAP, which decides who gets through to it
 	onNode
 )
 
@@ -290,6 +291,9 @@ func (j *Judgement) placeOf(on string) (place, *target, *node) {
 	if p := projectOf(on); p != "" {
 		n = j.node(p)
 	}
+	if service := behindIAP(on); service != "" {
+		return onIAP, j.targets[service], n
+	}
 	switch {
 	case strings.HasPrefix(on, "//run.googleapis.com/") && strings.Contains(on, "/services/"):
 		return onTarget, nil, n
@@ -297,6 +301,23 @@ func (j *Judgement) placeOf(on string) (place, *target, *node) {
 		return onEither, nil, n
 	}
 	return elsewhere, nil, nil
+}
+
+// iapName is the name by which IAP knows a Cloud Run service:
+// https://docs.cloud.google.com/iap/docs/managing-access.
+func iapName(service string) string {
+	r := parse(service)
+	return "//iap.googleapis.com/projects/" + r.project + "/iap_web/cloud_run-" + r.location + "/services/" + r.id
+}
+
+// behindIAP is the service that a name of IAP's is about, "" for other names.
+func behindIAP(name string) string {
+	rest, ok := strings.CutPrefix(name, "//iap.googleapis.com/projects/")
+	parts := strings.Split(rest, "/")
+	if !ok || len(parts) != 5 || parts[1] != "iap_web" || !strings.HasPrefix(parts[2], "cloud_run-") {
+		return ""
+	}
+	return "//run.googleapis.com/projects/" + parts[0] + "/locations/" + strings.TrimPrefix(parts[2], "cloud_run-") + "/services/" + parts[4]
 }
 
 // grantsOf asks internal/iam what one binding gives to each of its members.
@@ -324,6 +345,9 @@ func (j *Judgement) grantsOf(base grant) []grant {
 	}
 	run := base.place == onNode || base.place == onFunction || base.place == onTarget && !(base.target != nil && base.target.Gen1)
 	gen1 := base.place == onNode || base.place == onEither || base.target != nil && base.target.Gen1
+	if base.place == onIAP {
+		ask(iam.AccessViaIAP, func(g *grant) *iam.State { return &g.run })
+	}
 	if run {
 		ask(iam.RunInvoke, func(g *grant) *iam.State { return &g.run })
 	}

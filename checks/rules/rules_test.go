@@ -217,6 +217,8 @@ func TestRules(t *testing.T) {
 		{"two members of one role", []change{configured(orders, "roles/run.invoker", "a", estate.MemberAuthority, mover), configured(orders, "roles/run.invoker", "b", estate.MemberAuthority, "user:ann@example.com")}, nil},
 		{"a function of a generation that is not known", []change{func(e *estate.Estate) { e.Targets, e.TargetsComplete = nil, false }, grant(function, "roles/cloudfunctions.invoker", "allUsers")},
 			[]string{"low grant-all-users orders allUsers 1 unknown"}},
+		{"everybody with a Google account through IAP", []change{grant("//iap.googleapis.com/projects/shop/iap_web/cloud_run-europe-west1/services/orders", "roles/iap.httpsResourceAccessor", "allAuthenticatedUsers", "user:ann@example.com"),
+			target(orders, func(t *estate.Target) { t.IAP = estate.Yes })}, []string{"critical grant-all-authenticated orders allAuthenticatedUsers 1"}},
 		{"a bucket is none of this", []change{grant("//storage.googleapis.com/b", "roles/run.invoker", "allUsers")}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -251,6 +253,9 @@ func TestOptions(t *testing.T) {
 			[]string{"high access-expectation billing user:eve@evil.example ?", "high access-expectation orders " + mover + " ?"}},
 		{"expected and not known", rules.Options{Expectations: []rules.Expectation{{Principal: mover, Target: "orders"}}}, []change{grant(orders, "roles/run.invoker", "group:eng@example.com")},
 			[]string{"low access-expectation orders " + mover + " ? unknown"}},
+		{"expected through IAP", rules.Options{Expectations: []rules.Expectation{{Principal: "user:ann@example.com", Target: "orders", Allowed: true}, {Principal: mover, Target: "orders", Allowed: true}}},
+			[]change{target(orders, func(t *estate.Target) { t.IAP = estate.Yes }), grant(orders, "roles/run.invoker", mover), grant("//iap.googleapis.com/projects/shop/iap_web/cloud_run-europe-west1/services/orders", "roles/iap.httpsResourceAccessor", "user:ann@example.com")},
+			[]string{"high access-expectation orders " + mover + " ?"}},
 		{"expected of nothing", rules.Options{Expectations: []rules.Expectation{{Principal: mover, Target: "nosuch", Allowed: true}}}, nil, []string{"medium access-expectation nosuch " + mover + " ?"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

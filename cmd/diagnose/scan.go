@@ -136,7 +136,7 @@ func (p *progress) show(s inventory.Stats) {
 	}
 	p.last = time.Now()
 	took := p.last.Sub(p.started).Seconds()
-	line := fmt.Sprintf("%d MB, %d lines, %.0f lines/s, %d assets", s.Bytes>>20, s.Lines, float64(s.Lines)/took, s.Assets)
+	line := fmt.Sprintf("%d MB, %d lines, %.0f lines/s, %d grants to anyone so far", s.Bytes>>20, s.Lines, float64(s.Lines)/took, s.Public)
 	if s.Total > 0 && s.Bytes > 0 {
 		left := time.Duration(took * float64(s.Total-s.Bytes) / float64(s.Bytes) * float64(time.Second))
 		line += fmt.Sprintf(", %d%%, %s left", 100*s.Bytes/s.Total, left.Round(time.Second))

@@ -167,10 +167,10 @@ func ancestryPath(path string) []string {
 // A batch is what a part of the input held.
 type batch struct {
 	estate.Estate
-	resources     bool     // content RESOURCE was seen of what can be invoked
-	governed      []string // nodes whose policies were read
-	odd           []Oddity
-	lines, assets int
+	resources             bool     // content RESOURCE was seen of what can be invoked
+	governed              []string // nodes whose policies were read
+	odd                   []Oddity
+	lines, assets, public int
 }
 
 // keep interns what stands in thousands of bindings.
@@ -398,6 +398,9 @@ func (b *batch) addPolicy(a asset, w estate.Where) error {
 		y := estate.Binding{Role: keep(x.Role), Members: make([]string, len(x.Members)), Where: w}
 		for i, m := range x.Members {
 			y.Members[i] = keep(m)
+			if m == "allUsers" || m == "allAuthenticatedUsers" {
+				b.public++
+			}
 		}
 		if c := x.Condition; c != nil && c.Expression != "" {
 			y.Condition = &expr.Expr{Expression: c.Expression, Title: c.Title, Description: c.Description}

@@ -41,6 +41,7 @@ type Stats struct {
 	Total    int64 // of all files, 0 where one of them is a stream
 	Lines    int
 	Assets   int      // that can matter
+	Public   int      // grants to anyone, of roles that can matter: findings so far
 	Odd      int      // malformed lines
 	Oddities []Oddity // the first of them
 	// Incomplete says why something is missing, nil where nothing is known to
@@ -486,6 +487,7 @@ func (r *reader) merge(b *batch) {
 	r.total.PoliciesComplete = r.total.PoliciesComplete || b.PoliciesComplete
 	r.stats.Lines += b.lines
 	r.stats.Assets += b.assets
+	r.stats.Public += b.public
 	r.stats.Odd += len(b.odd)
 	r.stats.Oddities = append(r.stats.Oddities, b.odd...)
 	if len(r.stats.Oddities) > maxOdd {

@@ -439,6 +439,10 @@ var grantedOn = []granted{
 	{"google_cloud_run_v2_service", func(b *builder, r *Resource) string { return b.name(r, runHost, "services", "name") }},
 	{"google_cloudfunctions_function", func(b *builder, r *Resource) string { return b.name(r, functionHost, "functions", "cloud_function") }},
 	{"google_cloudfunctions2_function", func(b *builder, r *Resource) string { return b.name(r, functionHost, "functions", "cloud_function") }},
+	{"google_iap_web_cloud_run_service", func(b *builder, r *Resource) string {
+		run := b.name(r, runHost, "services", "cloud_run_service_name")
+		return "//iap.googleapis.com/projects/" + part(run, "projects") + "/iap_web/cloud_run-" + part(run, "locations") + "/services/" + last(run)
+	}},
 	{"google_project", func(b *builder, r *Resource) string {
 		return nodeHost + "projects/" + cmp.Or(last(r.first("project")), b.Project, unknownPart)
 	}},
