@@ -38,6 +38,9 @@ type Input struct {
 // maxFile bounds the size of a file, in bytes.
 const maxFile = 512 << 20
 
+// maxYAML bounds what is read as YAML, in bytes: JSON beyond it has no lines.
+const maxYAML = 8 << 20
+
 // errForeign reports a file that is none of those read here.
 var errForeign = errors.New("is not recognized; expected a Terraform plan in JSON, *.tf files, or Cloud Run services, functions and IAM policies in YAML or JSON")
 
@@ -233,6 +236,12 @@ type document struct {
 
 // documents splits a file. JSON is YAML too, so that both have lines.
 func documents(data []byte) ([]document, error) {
+	if len(data) > maxYAML {
+		if !json.Valid(data) {
+			return nil, fmt.Errorf("is YAML of more than %d MB", maxYAML>>20)
+		}
+		return []document{{data, &yaml.Node{}, 1}}, nil
+	}
 	var out []document
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	for {
@@ -261,7 +270,7 @@ func documents(data []byte) ([]document, error) {
 
 func (r *reader) document(name string, d document) error {
 	where := estate.Where{File: name, Line: d.line}
-	kind, flag := evidence.Kind(d.json)
+	_, flag := evidence.Kind(d.json)
 	switch flag {
 	case "service":
 		s, err := evidence.ParseService(d.json)
@@ -301,7 +310,6 @@ func (r *reader) document(name string, d document) error {
 			r.After.Callers = append(r.After.Callers, estate.Caller{Caller: c, Where: where})
 		}
 	default:
-		_ = kind
 		return errForeign
 	}
 	return nil

@@ -1,0 +1,160 @@
+package manifest
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+
+	"diagnose/internal/estate"
+)
+
+func unpack(t *testing.T, text string) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	for _, f := range txtar.Parse([]byte(text)).Files {
+		if err := os.MkdirAll(filepath.Dir(f.Name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(f.Name, f.Data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+const folder = `
+-- run/orders.yaml --
+apiVersion: serving.knative.dev/v1
+kind: Service
+metadata: {name: orders, namespace: shop, annotations: {run.googleapis.com/ingress: internal}}
+---
+apiVersion: serving.knative.dev/v1
+kind: Service
+metadata: {name: web, namespace: shop}
+-- run/orders-policy.json --
+{
+  "bindings": [
+    {"role": "roles/viewer", "members": ["allUsers"]},
+    {"role": "roles/run.invoker", "members": ["user:ann@example.com"]}
+  ]
+}
+-- run/policy.yaml --
+bindings: []
+-- fn/function.json --
+{"name": "projects/shop/locations/europe-west1/functions/On_Event", "environment": "GEN_2", "eventTrigger": {"eventType": "x", "serviceAccountEmail": "e@shop.iam.gserviceaccount.com"},
+ "serviceConfig": {"service": "projects/shop/locations/europe-west1/services/on-event"}}
+-- fn/service.json --
+{"name": "projects/shop/locations/europe-west1/services/on-event", "uri": "https://on-event-ab12cd34ef-ew.a.run.app", "ingress": "INGRESS_TRAFFIC_ALL"}
+-- fn/function-policy.json --
+{"bindings": [{"role": "roles/cloudfunctions.invoker", "members": ["allUsers"]}]}
+-- fn/job.yaml --
+name: projects/shop/locations/europe-west1/jobs/nightly
+schedule: 0 1 * * *
+httpTarget: {uri: https://on-event-ab12cd34ef-ew.a.run.app/}
+-- above/ancestors.json --
+[{"id": "shop", "type": "project", "policy": {"bindings": [{"role": "roles/owner", "members": ["user:ann@example.com"]}]}}]
+-- other/pod.yaml --
+apiVersion: v1
+kind: Pod
+-- other/notes.txt --
+nothing
+`
+
+func TestFolder(t *testing.T) {
+	unpack(t, folder)
+	in, err := Read([]string{"."}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, x := range in.After.Targets {
+		got = append(got, "target "+x.Name+" "+x.Function)
+	}
+	for _, p := range in.After.Policies {
+		for _, b := range p.Bindings {
+			got = append(got, "grant "+p.Resource+" "+b.Role)
+		}
+	}
+	slices.Sort(got)
+	want := []string{
+		"grant //cloudfunctions.googleapis.com/projects/shop/locations/europe-west1/functions/On_Event roles/cloudfunctions.invoker",
+		"grant //cloudresourcemanager.googleapis.com/projects/shop roles/owner",
+		"grant //run.googleapis.com/projects/shop/locations/-/services/orders roles/run.invoker",
+		"grant //run.googleapis.com/projects/shop/locations/-/services/orders roles/viewer",
+		"target //run.googleapis.com/projects/shop/locations/-/services/orders ",
+		"target //run.googleapis.com/projects/shop/locations/-/services/web ",
+		"target //run.googleapis.com/projects/shop/locations/europe-west1/services/on-event //cloudfunctions.googleapis.com/projects/shop/locations/europe-west1/functions/On_Event",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("read\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if in.Skipped != 2 || in.Files != 8 || in.Before != nil {
+		t.Errorf("%d files, %d skipped", in.Files, in.Skipped)
+	}
+	// policy.yaml is beside two services, so that it is nobody's.
+	if u := in.After.Unread; len(u) != 1 || u[0].Where.File != filepath.Join("run", "policy.yaml") {
+		t.Errorf("unread %+v", u)
+	}
+	if c := in.After.Callers; len(c) != 1 || c[0].Kind != "cloud-scheduler" {
+		t.Errorf("callers %+v", c)
+	}
+	for _, p := range in.After.Policies {
+		if strings.HasSuffix(p.Resource, "/orders") && p.Bindings[1].Where.Line != 4 {
+			t.Errorf("the second binding is in line %d, want 4", p.Bindings[1].Where.Line)
+		}
+	}
+	for _, x := range in.After.Targets {
+		if strings.HasSuffix(x.Name, "/web") && (x.Where.Line != 5 || x.Ingress != estate.IngressAll) {
+			t.Errorf("%+v", x)
+		}
+		if x.Function != "" && (x.Event != estate.Yes || x.TriggerAccount == "" || len(x.URLs) != 1) {
+			t.Errorf("the function is not joined: %+v", x)
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	unpack(t, `
+-- pod.yaml --
+apiVersion: v1
+kind: Pod
+-- empty.json --
+-- service.yaml --
+apiVersion: serving.knative.dev/v1
+kind: Service
+metadata: {name: a}
+---
+apiVersion: serving.knative.dev/v1
+kind: Service
+metadata: [b]
+-- tabs.yaml --
+a:
+	- b
+`)
+	if err := os.WriteFile("large.yaml", []byte("a: "+strings.Repeat("x", maxYAML)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{
+		"pod.yaml": "is not recognized; expected", "empty.json": "is empty", "service.yaml": "service.yaml:5: field metadata has an unexpected form", "tabs.yaml": "is no YAML",
+		"large.yaml": "is YAML of more than 8 MB", "nosuch.yaml": "no such file",
+	} {
+		if _, err := Read([]string{file}, nil); err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v, want %q", file, err, want)
+		}
+	}
+}
+
+func FuzzFile(f *testing.F) {
+	for _, x := range txtar.Parse([]byte(folder)).Files {
+		f.Add(x.Data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r := &reader{Input: Input{After: &estate.Estate{}}}
+		if err := r.file("-", data); err != nil && !strings.HasPrefix(err.Error(), "-:") {
+			t.Errorf("%v names no file", err)
+		}
+	})
+}
