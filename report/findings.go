@@ -252,7 +252,11 @@ func (f Findings) verdict() (string, string) {
 	case len(f.Incomplete) > 0:
 		return "incomplete: nothing of severity " + f.FailOn.String() + " or above in what could be read", "1;33"
 	}
-	return "passed: no " + what + " of severity " + f.FailOn.String() + " or above", "1;32"
+	passed, color := "passed", "1;32"
+	if n := len(f.Summary.Unread); n > 0 {
+		passed, color = "passed, with "+plural(n, "thing")+" not known", "1;33"
+	}
+	return passed + ": no " + what + " of severity " + f.FailOn.String() + " or above", color
 }
 
 func plural(n int, noun string) string {
@@ -448,6 +452,9 @@ func (f Findings) markdown() string {
 	}
 	if d := f.Baseline; d != nil {
 		fmt.Fprintf(&b, "- **Baseline:** %d new, %d gone, %d unchanged\n", d.New, d.Gone, d.Unchanged)
+	}
+	for _, u := range f.Summary.Unread {
+		fmt.Fprintf(&b, "- **Not known:** %s\n", md(u.What+": "+u.Reason+whereSuffix(u.Where.File, u.Where.Line, u.Where.Address)))
 	}
 	for _, c := range f.Changes {
 		if len(c.Gained) > 0 {

@@ -64,7 +64,7 @@ type pageFinding struct {
 
 func writeFindingsHTML(w io.Writer, f Findings) error {
 	sentence, _ := f.verdict()
-	class, _, _ := strings.Cut(sentence, ":")
+	class := strings.FieldsFunc(sentence, func(r rune) bool { return r == ':' || r == ',' })[0]
 	hash := sha256.Sum256([]byte(findingsJS))
 	p := findingsPage{
 		Title: "diagnose " + f.Command, Verdict: Clean(sentence), Class: class, Tiles: f.tiles(),
@@ -76,6 +76,9 @@ func writeFindingsHTML(w io.Writer, f Findings) error {
 	}
 	if d := f.Baseline; d != nil {
 		p.Notes = append(p.Notes, fmt.Sprintf("against the baseline: %d new, %d gone, %d unchanged", d.New, d.Gone, d.Unchanged))
+	}
+	for _, u := range f.Summary.Unread[:min(len(f.Summary.Unread), 20)] {
+		p.Notes = append(p.Notes, "not known: "+Clean(u.What+": "+u.Reason))
 	}
 	for _, c := range f.Changes {
 		if len(c.Gained) > 0 {

@@ -129,7 +129,7 @@ func matches(pattern string, names ...string) bool {
 }
 
 func (j *Judgement) summary(findings []Finding) Summary {
-	s := Summary{Complete: j.TargetsComplete, Unread: slices.Clone(j.Unread)}
+	s := Summary{Complete: j.TargetsComplete, Unread: append(slices.Clone(j.Unread), j.open()...)}
 	for _, t := range j.order {
 		if t.Gen1 {
 			s.Functions++
@@ -161,6 +161,28 @@ func (j *Judgement) summary(findings []Finding) Summary {
 		return cmp.Or(cmp.Compare(len(j.nodes[a.Name].chain()), len(j.nodes[b.Name].chain())), cmp.Compare(a.Name, b.Name))
 	})
 	return s
+}
+
+// open lists what is not known of the bindings and targets, as before a change
+// is applied: it may open what nobody sees yet.
+func (j *Judgement) open() []estate.Unread {
+	var out []estate.Unread
+	for i := range j.Policies {
+		for _, b := range j.Policies[i].Bindings {
+			if b.Open != "" {
+				out = append(out, estate.Unread{What: "who gets " + orWord(b.Role, "which role") + " on " + shortName(j.Policies[i].Resource), Reason: b.Open, Where: b.Where})
+			}
+		}
+	}
+	for _, t := range j.order {
+		if t.Ingress == estate.UnknownIngress {
+			out = append(out, estate.Unread{What: "the ingress of " + shortName(t.name), Reason: "not known yet", Where: t.Where})
+		}
+		if t.Check == estate.Unknown && t.Function == "" {
+			out = append(out, estate.Unread{What: "whether the invoker IAM check of " + shortName(t.name) + " is on", Reason: "not known yet", Where: t.Where})
+		}
+	}
+	return out
 }
 
 // about starts a finding about a grant.

@@ -367,3 +367,18 @@ func TestDenyingNeverOpens(t *testing.T) {
 		}
 	}
 }
+
+// What is known only after apply is never passed over.
+func TestOpen(t *testing.T) {
+	r := judge(rules.Options{}, func(e *estate.Estate) {
+		e.Policies = append(e.Policies, estate.Policy{Resource: orders, Bindings: []estate.Binding{{Role: "roles/run.invoker", Open: "known after apply"}}})
+	}, target(billing, func(t *estate.Target) { t.Ingress, t.Check = estate.UnknownIngress, estate.Unknown }))
+	var got []string
+	for _, u := range r.Summary.Unread {
+		got = append(got, u.What)
+	}
+	want := []string{"who gets roles/run.invoker on services/orders", "the ingress of services/billing", "whether the invoker IAM check of services/billing is on"}
+	if !slices.Equal(got, want) {
+		t.Errorf("not known: %q, want %q", got, want)
+	}
+}
