@@ -557,7 +557,6 @@ func (r *reader) openTop(e *estate.Estate) {
 		}
 		const why = "it is not in the export, so that what is granted there is unknown"
 		what := "the policy of " + n.Name
-		e.Unread = append(e.Unread, estate.Unread{What: what, Reason: why})
 		e.Policies = append(e.Policies, estate.Policy{Resource: estate.NodeHost + n.Name, Partial: why, Bindings: []estate.Binding{{Open: what + " is not in the export"}}})
 	}
 }
