@@ -32,9 +32,6 @@ func Find(id string) (Rule, bool) {
 // Judge asks every rule about an estate. Where a before is given, it also says
 // who gained and who lost access.
 func Judge(e *estate.Estate, o Options) Result {
-	if o.Now.IsZero() {
-		o.Now = time.Now().UTC()
-	}
 	j := newJudgement(e, o)
 	if o.Before != nil {
 		earlier := o

@@ -74,7 +74,7 @@ type Finding struct {
 
 // Options say how to judge. The zero Options has the rules' own severities.
 type Options struct {
-	Now time.Time
+	Now time.Time // the moment judged at
 	// Before is the estate before the change, nil where there is none.
 	Before *estate.Estate
 	// OnlyNew leaves out what the estate before the change had too.
