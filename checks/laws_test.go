@@ -229,6 +229,8 @@ func TestImports(t *testing.T) {
 		"internal/caller":     {"diagnose/", "os", "net/http"},
 		"internal/evidence":   {"diagnose/checks", "diagnose/report", "net/http/httptest"},
 		"checks":              {"diagnose/report", "diagnose/internal/gather", "os", "net", "context"},
+		"checks/rules":        {"diagnose/report", "diagnose/internal/gather", "diagnose/internal/inventory", "diagnose/internal/terraform", "os", "net", "context"},
+		"internal/estate":     {"diagnose/internal/iam", "os", "net", "context"},
 		"report":              {"diagnose/internal/gather", "net/http"},
 	}
 	root := ".."
