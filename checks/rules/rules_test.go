@@ -279,6 +279,12 @@ func TestChanges(t *testing.T) {
 	if got := lines(r); slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, "grant-inherited") }) || len(got) != 2 {
 		t.Errorf("new findings %q", got)
 	}
+	// Who could before, by the project, gains nothing by a grant on the service.
+	again := base()
+	grant(shop, "roles/run.invoker", "user:ann@example.com")(again)
+	if r = judge(rules.Options{Before: again}, grant(shop, "roles/run.invoker", "user:ann@example.com"), grant(billing, "roles/run.invoker", "user:ann@example.com")); len(r.Changes) != 0 {
+		t.Errorf("changes %+v, want none", r.Changes)
+	}
 	r = judge(rules.Options{Before: before})
 	if len(r.Changes) != 3 || !slices.Equal(r.Changes[2].Lost, []string{mover, "user:ann@example.com"}) {
 		t.Errorf("changes %+v", r.Changes)
