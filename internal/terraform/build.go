@@ -138,6 +138,9 @@ func (b *builder) runV1(r *Resource) {
 			notes.Unknown = nil
 		}
 	}
+	if notes.Unknown == true && !r.open("metadata") {
+		notes.Unknown = nil // the provider computes it, and nothing is set
+	}
 	const prefix = "run.googleapis.com/"
 	t := estate.Target{Name: b.name(r, runHost, "services", "name"), Event: estate.No, Ingress: ingress(notes, prefix+"ingress"), Check: not(notes.answer(prefix+"invoker-iam-disabled", estate.No)),
 		IAP: notes.answer(prefix+"iap-enabled", estate.No), DefaultURL: not(notes.answer(prefix+"default-url-disabled", estate.No)), CustomOK: true}

@@ -144,3 +144,23 @@ func BenchmarkPlan(b *testing.B) {
 		}
 	}
 }
+
+// What the provider computes where nothing is set has its default; what is set
+// and not known yet is not known.
+func TestComputedDefaults(t *testing.T) {
+	const plan = `{"format_version": "1.2", "resource_changes": [{"address": "google_cloud_run_service.a", "mode": "managed", "type": "google_cloud_run_service", "name": "a",
+		"change": {"actions": ["create"], "before": null, "after": {"name": "a", "location": "l", "project": "p"}, "after_unknown": {"metadata": true, "status": true}}}],
+		"configuration": {"root_module": {"resources": [{"address": "google_cloud_run_service.a", "mode": "managed", "type": "google_cloud_run_service", "name": "a", "expressions": {"name": {"constant_value": "a"}%s}}]}}}`
+	for set, want := range map[string]estate.Target{
+		"": {Ingress: estate.IngressAll, Check: estate.Yes},
+		`, "metadata": {"references": ["var.m"]}`: {},
+	} {
+		p, err := terraform.ReadPlan([]byte(fmt.Sprintf(plan, set)), "p")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.After.Targets[0]; got.Ingress != want.Ingress || got.Check != want.Check {
+			t.Errorf("with %q: ingress %d, check %d; want %d, %d", set, got.Ingress, got.Check, want.Ingress, want.Check)
+		}
+	}
+}
