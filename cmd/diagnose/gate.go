@@ -35,7 +35,7 @@ is reported as unknown, never as safe.`,
 	}
 	j := a.judgingFlags(c)
 	onlyNew := c.Flags().Bool("only-new", false, "of a plan, report only what it brings, not what was there before")
-	draft := c.Flags().Bool("write-expectations", false, "print expectations for "+defaultConfig+", drafted from who may invoke what now")
+	draft := c.Flags().Bool("write-expectations", false, "print expectations for "+defaultConfig+", drafted from who may invoke what today: before the change, where a plan tells")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		o, failOn, err := j.options()
 		if err != nil {
@@ -64,7 +64,11 @@ is reported as unknown, never as safe.`,
 		o.OnlyNew = *onlyNew
 		locate(in.After, args)
 		if *draft {
-			return a.writeExpectations(in.After, o)
+			today := in.After
+			if in.Before != nil {
+				today = in.Before
+			}
+			return a.writeExpectations(today, o)
 		}
 		f := report.Findings{Command: "gate", Result: rules.Judge(in.After, o), FailOn: failOn, At: o.Now}
 		if err := a.annotate(f); err != nil {
