@@ -350,8 +350,14 @@ func (b *builder) location(r *Resource) string {
 }
 
 // token spells the block of a token, which is named alike in every resource.
-func token(doc map[string]any, target *Resource) {
+func (b *builder) token(r *Resource, doc map[string]any, target *Resource, url string) {
+	if _, known := target.text(url); !known {
+		b.unread(r, "what "+r.Address+" calls")
+	}
 	if t := target.block("oidc_token"); t != nil {
+		if _, known := t.text("service_account_email"); !known {
+			b.unread(r, "which account "+r.Address+" calls as")
+		}
 		doc["oidcToken"] = map[string]any{"serviceAccountEmail": t.first("service_account_email"), "audience": t.first("audience")}
 	}
 	if t := target.block("oauth_token"); t != nil {
@@ -365,7 +371,7 @@ func (b *builder) schedulerJob(r *Resource) {
 		return
 	}
 	doc := map[string]any{"uri": h.first("uri")}
-	token(doc, h)
+	b.token(r, doc, h, "uri")
 	b.call(r, map[string]any{"name": b.location(r) + "/jobs/" + r.first("name"), "schedule": "-", "httpTarget": doc})
 }
 
@@ -375,7 +381,7 @@ func (b *builder) subscription(r *Resource) {
 		return
 	}
 	doc := map[string]any{"pushEndpoint": cmp.Or(p.first("push_endpoint"), unknownPart)}
-	token(doc, p)
+	b.token(r, doc, p, "push_endpoint")
 	b.call(r, map[string]any{"name": "projects/" + cmp.Or(last(r.first("project")), b.Project, unknownPart) + "/subscriptions/" + r.first("name"), "pushConfig": doc})
 }
 
@@ -407,7 +413,7 @@ func (b *builder) queue(r *Resource) {
 		}
 		doc["uriOverride"] = override
 	}
-	token(doc, h)
+	b.token(r, doc, h, "uri_override")
 	b.call(r, map[string]any{"name": b.location(r) + "/queues/" + r.first("name"), "httpTarget": doc})
 }
 

@@ -164,3 +164,19 @@ func TestComputedDefaults(t *testing.T) {
 		}
 	}
 }
+
+// A caller of which the plan does not say enough is listed, not passed over.
+func TestOpenCaller(t *testing.T) {
+	p, err := terraform.ReadPlan([]byte(`{"format_version": "1.2", "resource_changes": [{"address": "google_cloud_scheduler_job.j", "mode": "managed", "type": "google_cloud_scheduler_job", "name": "j",
+		"change": {"actions": ["create"], "before": null, "after": {"name": "j", "http_target": [{"oidc_token": [{}]}]}, "after_unknown": {"http_target": [{"uri": true, "oidc_token": [{"service_account_email": true}]}]}}}]}`), "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, u := range p.After.Unread {
+		got = append(got, u.What)
+	}
+	if want := []string{"what google_cloud_scheduler_job.j calls", "which account google_cloud_scheduler_job.j calls as"}; !slices.Equal(got, want) {
+		t.Errorf("not known: %q, want %q", got, want)
+	}
+}
