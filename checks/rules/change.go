@@ -181,15 +181,23 @@ func diff(before, after *Judgement) []Change {
 				c.Where = g.where()
 			}
 		}
+		c.Open = after.openOf(name)
+		var maybe []string
 		if after.targets[name] != nil || before.targets[name] == nil {
 			for m, g := range old {
-				if now[m] == nil && !after.holds(name, m) {
+				switch {
+				case now[m] != nil || after.holds(name, m):
+				case c.Open != "":
+					maybe = append(maybe, m) // it may be among what is not known yet
+				default:
 					c.Lost = append(c.Lost, m)
 					c.Where = g.where()
 				}
 			}
 		}
-		c.Open = after.openOf(name)
+		if slices.Sort(maybe); len(maybe) > 0 {
+			c.Open += "; it may cut off " + strings.Join(maybe, ", ")
+		}
 		slices.Sort(c.Gained)
 		slices.Sort(c.Lost)
 		if len(c.Gained)+len(c.Lost) > 0 || c.Open != "" {

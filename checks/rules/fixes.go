@@ -63,8 +63,12 @@ func removeBinding(g *grant) checks.Fix {
 		c.Argv = append(c.Argv, "--all")
 		c.Note = "with every condition; give --condition instead to remove one"
 	}
-	return checks.Fix{ID: "remove-binding", Summary: fmt.Sprintf("Remove %s from %s on %s", g.member, g.role, shortName(g.on)), Commands: []checks.Command{c},
-		Caution: "who calls as that member is cut off"}
+	f := checks.Fix{ID: "remove-binding", Summary: fmt.Sprintf("Remove %s from %s on %s", g.member, g.role, shortName(g.on)), Commands: []checks.Command{c}, Caution: "who calls as that member is cut off"}
+	if a := g.binding.Where.Address; a != "" {
+		f.Summary += ", in " + a
+		f.Terraform = "# in " + a + ": remove " + g.member.String() + "\n"
+	}
+	return f
 }
 
 // bindBelow moves a grant from a project, folder or organization to the
