@@ -52,13 +52,21 @@ func (j *Judgement) decide(t *target, principal string) answer {
 			return answer{iam.Unknown, b.Reason}
 		}
 	}
-	switch {
-	case open != "":
+	if open != "" {
 		return answer{iam.Unknown, open}
-	case t.Check == estate.Unknown && !t.Gen1:
-		return answer{iam.NotGranted, "no binding grants " + permission + ", supposing that the invoker IAM check is on"}
 	}
-	return answer{iam.NotGranted, "no binding grants " + permission}
+	reason := "no binding grants " + permission
+	var supposed []string
+	if t.Check == estate.Unknown && !t.Gen1 && t.IAP != estate.Yes {
+		supposed = append(supposed, "its invoker IAM check is on")
+	}
+	if !j.PoliciesComplete {
+		supposed = append(supposed, "no policy above it that is not shown here does")
+	}
+	if len(supposed) > 0 {
+		reason += ", supposing that " + strings.Join(supposed, " and ")
+	}
+	return answer{iam.NotGranted, reason}
 }
 
 // layersOf collects the policies from a target upwards, and says why the
