@@ -35,13 +35,14 @@ is reported as unknown, never as safe.`,
 	}
 	j := a.judgingFlags(c)
 	onlyNew := c.Flags().Bool("only-new", false, "of a plan, report only what it brings, not what was there before")
+	target := c.Flags().String("target", "", "the `RESOURCE` that policy files are for: a service, function, project, folder or organization")
 	draft := c.Flags().Bool("write-expectations", false, "print expectations for "+defaultConfig+", drafted from who may invoke what today: before the change, where a plan tells")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		o, failOn, err := j.options()
 		if err != nil {
 			return err
 		}
-		in, err := manifest.Read(args, a.Stdin)
+		in, err := manifest.Read(args, *target, a.Stdin)
 		if err != nil {
 			return err
 		}

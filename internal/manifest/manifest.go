@@ -45,9 +45,10 @@ const maxYAML = 8 << 20
 var errForeign = errors.New("is not recognized; expected a Terraform plan in JSON, *.tf files, or Cloud Run services, functions and IAM policies in YAML or JSON")
 
 // Read reads files and folders. A file that is named and not recognized is an
-// error; in a folder it is skipped and counted.
-func Read(paths []string, stdin io.Reader) (Input, error) {
-	r := &reader{Input: Input{After: &estate.Estate{}}}
+// error; in a folder it is skipped and counted. target names the resource of
+// policy files, "" where their place tells.
+func Read(paths []string, target string, stdin io.Reader) (Input, error) {
+	r := &reader{Input: Input{After: &estate.Estate{}}, target: fullName(target)}
 	for _, p := range paths {
 		if err := r.path(p, stdin); err != nil {
 			return Input{}, err
@@ -65,6 +66,7 @@ type reader struct {
 	Input
 	policies []looseFile     // whose resource is told by their neighbours
 	planned  map[string]bool // folders with a plan
+	target   string          // full resource name of policies, "" where it is not said
 }
 
 // A looseFile is a policy document, which does not name its resource.
@@ -357,16 +359,40 @@ func bindingLines(n *yaml.Node) []int {
 	return nil
 }
 
+// fullName completes the name of a service, function, project, folder or
+// organization.
+func fullName(name string) string {
+	switch {
+	case name == "" || strings.HasPrefix(name, "//"):
+		return name
+	case strings.Contains(name, "/services/"):
+		return estate.RunHost + name
+	case strings.Contains(name, "/functions/"):
+		return estate.FunctionsHost + name
+	case strings.Contains(name, "/"):
+		return estate.NodeHost + name
+	}
+	return estate.RunHost + "projects/-/locations/-/services/" + name
+}
+
 // bindPolicies finds the resource of each policy file: the service or function
-// whose name the file's name starts with, or else the only one in its folder.
-// A policy for which neither tells is not judged, and listed as unread.
+// whose name the file's name starts with, or else the only one in its folder,
+// or of all. A policy for which nothing tells is judged as that of a service
+// of its own, and listed as such: who hands a public one to a gate wants to
+// know.
 func (r *reader) bindPolicies() {
 	for _, p := range r.policies {
-		on := r.resourceOf(p.file)
+		on := r.target
 		if on == "" {
-			r.After.Unread = append(r.After.Unread, estate.Unread{What: "the policy in " + p.file, Where: estate.Where{File: p.file},
-				Reason: "which resource it is for is not said: name it SERVICE-policy.json, or put it into a folder with that one service"})
-			continue
+			on = r.resourceOf(p.file)
+		}
+		if on == "" {
+			on = estate.RunHost + "projects/-/locations/-/services/-" + filepath.Base(p.file)
+			if strings.Contains(filepath.Base(p.file), "function") {
+				on = estate.FunctionsHost + "projects/-/locations/-/functions/-" + filepath.Base(p.file)
+			}
+			r.After.Unread = append(r.After.Unread, estate.Unread{What: "the resource of the policy in " + p.file, Where: estate.Where{File: p.file},
+				Reason: "it is judged as that of a service: give --target, name the file SERVICE-policy.json, or put it into a folder with that one service"})
 		}
 		r.After.Policies = append(r.After.Policies, estate.Policy{Resource: on, Bindings: p.bindings, Where: estate.Where{File: p.file}})
 	}
@@ -389,6 +415,9 @@ func (r *reader) resourceOf(file string) string {
 	}
 	if len(named) == 0 {
 		named = near
+	}
+	if len(named) == 0 {
+		named = r.After.Targets
 	}
 	if len(named) == 2 && named[0].Name == named[1].Name {
 		named = named[:1] // a function and its service

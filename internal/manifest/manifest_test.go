@@ -42,7 +42,7 @@ metadata: {name: web, namespace: shop}
   ]
 }
 -- run/policy.yaml --
-bindings: []
+bindings: [{role: roles/run.invoker, members: [allUsers]}]
 -- fn/function.json --
 {"name": "projects/shop/locations/europe-west1/functions/On_Event", "environment": "GEN_2", "eventTrigger": {"eventType": "x", "serviceAccountEmail": "e@shop.iam.gserviceaccount.com"},
  "serviceConfig": {"service": "projects/shop/locations/europe-west1/services/on-event"}}
@@ -65,7 +65,7 @@ nothing
 
 func TestFolder(t *testing.T) {
 	unpack(t, folder)
-	in, err := Read([]string{"."}, nil)
+	in, err := Read([]string{"."}, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +82,7 @@ func TestFolder(t *testing.T) {
 	want := []string{
 		"grant //cloudfunctions.googleapis.com/projects/shop/locations/europe-west1/functions/On_Event roles/cloudfunctions.invoker",
 		"grant //cloudresourcemanager.googleapis.com/projects/shop roles/owner",
+		"grant //run.googleapis.com/projects/-/locations/-/services/-policy.yaml roles/run.invoker",
 		"grant //run.googleapis.com/projects/shop/locations/-/services/orders roles/run.invoker",
 		"grant //run.googleapis.com/projects/shop/locations/-/services/orders roles/viewer",
 		"target //run.googleapis.com/projects/shop/locations/-/services/orders ",
@@ -94,7 +95,7 @@ func TestFolder(t *testing.T) {
 	if in.Skipped != 2 || in.Files != 8 || in.Before != nil {
 		t.Errorf("%d files, %d skipped", in.Files, in.Skipped)
 	}
-	// policy.yaml is beside two services, so that it is nobody's.
+	// policy.yaml is beside two services, so that it is neither's.
 	if u := in.After.Unread; len(u) != 1 || u[0].Where.File != filepath.Join("run", "policy.yaml") {
 		t.Errorf("unread %+v", u)
 	}
@@ -112,6 +113,23 @@ func TestFolder(t *testing.T) {
 		}
 		if x.Function != "" && (x.Event != estate.Yes || x.TriggerAccount == "" || len(x.URLs) != 1) {
 			t.Errorf("the function is not joined: %+v", x)
+		}
+	}
+}
+
+func TestTarget(t *testing.T) {
+	unpack(t, "-- p.yaml --\nbindings: [{role: roles/run.invoker, members: [allUsers]}]\n")
+	for target, want := range map[string]string{
+		"orders": "//run.googleapis.com/projects/-/locations/-/services/orders",
+		"projects/shop/locations/l/services/orders":  "//run.googleapis.com/projects/shop/locations/l/services/orders",
+		"projects/shop/locations/l/functions/orders": "//cloudfunctions.googleapis.com/projects/shop/locations/l/functions/orders",
+		"projects/shop":    "//cloudresourcemanager.googleapis.com/projects/shop",
+		"//x.y/projects/p": "//x.y/projects/p",
+		"":                 "//run.googleapis.com/projects/-/locations/-/services/-p.yaml",
+	} {
+		in, err := Read([]string{"p.yaml"}, target, nil)
+		if err != nil || in.After.Policies[0].Resource != want || len(in.After.Unread) != map[bool]int{true: 1, false: 0}[target == ""] {
+			t.Errorf("%q: %v, %v, want %s", target, in.After, err, want)
 		}
 	}
 }
@@ -141,7 +159,7 @@ a:
 		"pod.yaml": "is not recognized; expected", "empty.json": "is empty", "service.yaml": "service.yaml:5: field metadata has an unexpected form", "tabs.yaml": "is no YAML",
 		"large.yaml": "is YAML of more than 8 MB", "nosuch.yaml": "no such file",
 	} {
-		if _, err := Read([]string{file}, nil); err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		if _, err := Read([]string{file}, "", nil); err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want %q", file, err, want)
 		}
 	}
