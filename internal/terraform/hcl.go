@@ -35,8 +35,9 @@ type Ignore struct {
 // Bounds of what is read of a configuration.
 const (
 	maxConfigFile = 16 << 20
-	maxModules    = 16   // deep
-	maxInstances  = 5000 // of one resource or module
+	maxModules    = 16    // deep
+	maxInstances  = 5000  // of one resource or module
+	maxWork       = 20000 // evaluations of modules, in all rounds
 )
 
 // ReadConfiguration reads a folder as a root module, or one file as if it were
@@ -136,6 +137,8 @@ type hclReader struct {
 	ignores   []Ignore
 	provider  map[string]string
 	seen      map[string]bool // files whose comments were read
+	work      int             // evaluations of modules so far
+	loaded    map[string]*hclModule
 }
 
 // An hclModule is one folder, and how it is called.
@@ -177,6 +180,21 @@ func (h *hclReader) load(files []string, stack []string) (*hclModule, error) {
 		}
 	}
 	return m, nil
+}
+
+// loadOnce parses the files of a module when it is first called.
+func (h *hclReader) loadOnce(dir string, files []string) (*hclModule, error) {
+	if m := h.loaded[dir]; m != nil {
+		return m, nil
+	}
+	m, err := h.load(files, nil)
+	if err == nil {
+		if h.loaded == nil {
+			h.loaded = map[string]*hclModule{}
+		}
+		h.loaded[dir] = m
+	}
+	return m, err
 }
 
 func diagnostic(file string, diags hcl.Diagnostics) error {
@@ -294,6 +312,9 @@ func (h *hclReader) module(m *hclModule, arguments map[string]cty.Value) (cty.Va
 	known := map[string]map[string]cty.Value{} // of resources by type and name
 	modules := map[string]cty.Value{}
 	for range rounds {
+		if h.work++; h.work > maxWork {
+			return cty.DynamicVal, fmt.Errorf("%s: its modules are nested too deep, or too many: judge a plan instead", m.dir)
+		}
 		h.resources, h.estate.Unread = h.resources[:before], h.estate.Unread[:unread]
 		ctx = m.context(arguments, known, modules)
 		next := map[string]map[string]cty.Value{}
@@ -312,7 +333,14 @@ func (h *hclReader) module(m *hclModule, arguments map[string]cty.Value) (cty.Va
 				h.resource(m, b, ctx, next)
 			}
 		}
+		settled := same(modules, calls) && len(known) == len(next)
+		for kind := range next {
+			settled = settled && same(known[kind], next[kind])
+		}
 		known, modules = next, calls
+		if settled {
+			break
+		}
 	}
 	outputs := map[string]cty.Value{}
 	for name, e := range m.outputs {
@@ -494,16 +522,17 @@ func (h *hclReader) call(m *hclModule, b *hclsyntax.Block, ctx *hcl.EvalContext)
 	list := instances(b, ctx)
 	var outputs []cty.Value
 	for _, x := range list {
-		inner, err := h.load(files, stack)
+		parsed, err := h.loadOnce(dir, files)
 		if err != nil {
 			return cty.DynamicVal, err
 		}
-		inner.dir, inner.prefix = dir, m.prefix+"module."+b.Labels[0]+x.index+"."
+		inner := *parsed
+		inner.dir, inner.stack, inner.prefix = dir, stack, m.prefix+"module."+b.Labels[0]+x.index+"."
 		arguments := map[string]cty.Value{}
 		for name, a := range b.Body.Attributes {
 			arguments[name] = value(a.Expr, x.ctx)
 		}
-		out, err := h.module(inner, arguments)
+		out, err := h.module(&inner, arguments)
 		if err != nil {
 			return cty.DynamicVal, err
 		}

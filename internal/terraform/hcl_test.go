@@ -153,6 +153,34 @@ func TestConfigurationErrors(t *testing.T) {
 	}
 }
 
+// Modules in modules take bounded time.
+func TestDeepModules(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("-- main.tf --\nmodule \"m\" {\n source = \"./m1\"\n}\n")
+	for i := 1; i < 14; i++ {
+		fmt.Fprintf(&b, "-- %s/main.tf --\nvariable \"v\" { default = 1 }\nmodule \"m\" {\n  source = \"./m%d\"\n}\noutput \"o\" { value = module.m.o }\n", deep(i), i+1)
+	}
+	fmt.Fprintf(&b, "-- %s/main.tf --\nresource \"google_project_iam_member\" \"p\" {\n  project = \"shop\"\n  role = \"roles/run.invoker\"\n  member = \"allUsers\"\n}\noutput \"o\" { value = 1 }\n", deep(14))
+	c, err := terraform.ReadConfiguration(unpack(t, b.String()))
+	if err != nil {
+		if !strings.Contains(err.Error(), "nested too deep") {
+			t.Error(err)
+		}
+		return
+	}
+	if len(c.Estate.Policies) != 1 {
+		t.Errorf("%d policies, want that of the innermost module", len(c.Estate.Policies))
+	}
+}
+
+func deep(n int) string {
+	var parts []string
+	for i := 1; i <= n; i++ {
+		parts = append(parts, fmt.Sprintf("m%d", i))
+	}
+	return strings.Join(parts, "/")
+}
+
 func TestRootModules(t *testing.T) {
 	dir := unpack(t, whole)
 	got := terraform.RootModules(map[string]bool{dir: true, filepath.Join(dir, "inner"): true})
