@@ -11,6 +11,7 @@ require (
 	cloud.google.com/go/eventarc v1.27.1
 	cloud.google.com/go/functions v1.27.1
 	cloud.google.com/go/iam v1.15.1
+	cloud.google.com/go/iap v1.19.1
 	cloud.google.com/go/pubsub/v2 v2.8.1
 	cloud.google.com/go/run v1.24.1
 	cloud.google.com/go/scheduler v1.18.1

@@ -10,6 +10,7 @@ import (
 	"cloud.google.com/go/iam/admin/apiv1/adminpb"
 	"cloud.google.com/go/iam/apiv1/iampb"
 	denypb "cloud.google.com/go/iam/apiv2/iampb"
+	"cloud.google.com/go/iap/apiv1/iappb"
 	"cloud.google.com/go/run/apiv2/runpb"
 
 	"diagnose/internal/caller"
@@ -20,7 +21,8 @@ import (
 // at one moment. Each field is one document as Google names it; the zero
 // Snapshot knows nothing.
 type Snapshot struct {
-	Now time.Time // the moment judged at
+	Now     time.Time // the moment judged at
+	NowFrom string    // what says so: "--at", "request.json", "log.json", "response.http" or "now"; "" counts as "now"
 
 	Request        Fact[Request]
 	Token          Fact[credential.Credential] // as sent, or decoded
@@ -30,6 +32,9 @@ type Snapshot struct {
 	FunctionPolicy Fact[*iampb.Policy]
 	Ancestors      Fact[[]Ancestor]
 	DenyPolicies   Fact[[]*denypb.Policy]
+	IAPPolicy      Fact[*iampb.Policy] // of the service's IAP resource
+	IAPSettings    Fact[*iappb.IapSettings]
+	Accounts       Fact[[]AccountPolicy]
 	Roles          Fact[[]*adminpb.Role]
 	Groups         Fact[map[string][]string]
 	Trigger        Fact[*eventarcpb.Trigger]
@@ -84,6 +89,13 @@ type Request struct {
 type Ancestor struct {
 	ID, Type string // "shop", "project"
 	Policy   Fact[*iampb.Policy]
+}
+
+// An AccountPolicy is the allow policy of one service account: who may become
+// it.
+type AccountPolicy struct {
+	Email  string
+	Policy *iampb.Policy
 }
 
 // A Project names a project both ways. Either may be "" where unknown.
