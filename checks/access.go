@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,83 +16,52 @@ var accessGate = Gate{"access", "403", []Check{
 	accessRoleEffective, accessResource, accessMemberLive, accessMemberKind, accessCondition,
 }}
 
-// publicity says whether anyone may invoke without a credential. The zero
-// publicity is unknown.
-type publicity struct {
-	state   iam.State
-	how     string
-	cites   []evidence.Source
-	assumes []Assumption // what a private answer takes for granted
-	own     bool         // the policy of the target itself was read
-	gather  []Command
-}
-
-func (in *Invocation) publicity() publicity {
-	svc, known := in.Service.Get()
-	if known && !in.gen1 && svc.GetInvokerIamDisabled() {
-		return publicity{
-			state: iam.Granted, how: "the invoker IAM check is off, so anyone may invoke",
-			cites: []evidence.Source{in.Service.Source.At("/invokerIamDisabled")},
-		}
-	}
-	a := in.allow(in.permission, iam.Anonymous())
-	if a.State == iam.Granted {
-		b := a.Bindings[slices.IndexFunc(a.Bindings, func(b iam.BindingAccess) bool { return b.State == iam.Granted })]
-		return publicity{
-			state: iam.Granted, cites: []evidence.Source{in.cite(b)},
-			how: fmt.Sprintf("allUsers holds %s on %s, so anyone may invoke", b.Role, in.layers[b.Layer].Resource),
-		}
-	}
-	for _, b := range a.Bindings {
-		if b.State == iam.Unknown {
-			return publicity{how: b.Reason, cites: []evidence.Source{in.cite(b)}, gather: in.gatherFor(b)}
-		}
-	}
-	p := publicity{state: iam.NotGranted, how: "allUsers is not granted, so a caller needs a credential", own: in.layers[0].Policy != nil}
-	if !known && !in.gen1 {
-		p.assumes = append(p.assumes, Assumption{Check: "access-public", Text: "the invoker IAM check of the service is on", Gather: in.describeService()})
-	}
-	_, _, unread := in.read()
-	for _, l := range unread {
-		p.assumes = append(p.assumes, Assumption{Check: "access-public", Text: "no unread policy of " + l.Resource + " grants allUsers", Gather: in.readPolicy(l)})
-	}
-	if !in.Ancestors.Known() {
-		p.assumes = append(p.assumes, in.ancestorsUnread("grants allUsers"))
-	}
-	return p
-}
-
-// ancestorsUnread is the assumption that no policy above the service settles
-// the question.
-func (in *Invocation) ancestorsUnread(does string) Assumption {
-	text := "no policy of the project, its folders or its organization " + does
-	if err := in.Ancestors.Reason(); err != nil && err != evidence.ErrNotGathered {
-		text += " (" + err.Error() + ")"
-	}
-	return Assumption{Text: text, Gather: []Command{gcloud("projects", "get-ancestors-iam-policy", in.projectWord(), "--format=json")}}
-}
-
-// isPublic reports whether the service is known to be open to anyone; then a
+// isPublic reports whether anyone may invoke as far as IAM goes; then a
 // credential cannot be refused.
-func (in *Invocation) isPublic() bool { return in.public.state == iam.Granted }
+func (in *Invocation) isPublic() bool { return in.public.State == iam.Granted }
+
+// openToAll says why anyone may invoke, and where that stands.
+func (in *Invocation) openToAll() (string, []evidence.Source) {
+	if in.public.Way == iam.ByCheckOff {
+		return "the invoker IAM check is off, so anyone may invoke", []evidence.Source{in.Service.Source.At("/invokerIamDisabled")}
+	}
+	b := in.public.Binding
+	return fmt.Sprintf("allUsers has %s on %s, so anyone may invoke", b.Role, in.layers[b.Layer].Resource), []evidence.Source{in.cite(b)}
+}
+
+// privacyUnknown says why it is not known whether anyone may invoke, "" where
+// it is. That the target's own policy was not read is no reason: a service is
+// supposed private.
+func (in *Invocation) privacyUnknown() string {
+	if in.public.State != iam.Unknown || in.ownUnread() {
+		return ""
+	}
+	return in.public.Reason
+}
+
+// ownUnread reports whether publicity turns on the target's own policy, which
+// was not read.
+func (in *Invocation) ownUnread() bool {
+	return slices.ContainsFunc(in.public.Open, func(o iam.Open) bool { return o.Document == iam.TargetPolicy && !o.Assumed })
+}
 
 // refuse gives the outcome of a check that found a credential wanting: a
 // warning where the service is public, a failure where it is private, and an
 // open question where that is not known.
 func (in *Invocation) refuse(f Finding) Finding {
+	why := in.privacyUnknown()
 	switch {
 	case in.iap:
 		return notApplicable("IAP judges the caller's credential, not Cloud Run")
 	case in.isPublic():
 		f.Outcome, f.Fixes = Warn, nil
 		f.Message += "; the service is public, so this does not stop the call"
-	case in.public.state == iam.NotGranted:
+	case why == "":
 		f.Outcome = Fail
-		f.Assumes = append(f.Assumes, in.public.assumes...)
 	default:
 		f.Outcome, f.Fixes = Unknown, nil
-		f.Message += "; whether the service is public is not known: " + in.public.how
-		f.Gather = in.public.gather
+		f.Message += "; whether the service is public is not known: " + why
+		f.Gather = in.gatherOpen(in.public)
 	}
 	return f
 }
@@ -104,20 +74,23 @@ the organization, or where the invoker IAM check is off. The credential of a cal
 Google cannot verify is passed on to the container. A private service is the usual case and no mistake.`,
 	Ref:        "https://docs.cloud.google.com/run/docs/authenticating/public",
 	Confidence: Documented,
+	Admits:     true,
 	Run: func(in *Invocation) Finding {
-		p := in.public
 		switch {
-		case p.state == iam.Granted:
-			return pass(p.how, p.cites...)
-		case p.state == iam.Unknown:
-			return Finding{Message: "whether anyone may invoke is not known: " + p.how, Cites: p.cites, Gather: p.gather,
-				Assumes: []Assumption{{Text: "the service is not public", Gather: p.gather}}}
-		case !p.own:
-			return Finding{Message: "whether anyone may invoke is not known: " + in.ownPolicyName() + " was not read",
-				Gather:  in.readPolicy(in.layers[0]),
-				Assumes: []Assumption{{Text: "the service is not public", Gather: in.readPolicy(in.layers[0])}}}
+		case in.iap:
+			return notApplicable("with IAP on, everybody meets IAP first")
+		case in.isPublic():
+			how, cites := in.openToAll()
+			return pass(how, cites...)
+		case in.ownUnread():
+			return assume(in.layers[0].document, "whether anyone may invoke is not known: "+in.ownPolicyName()+" was not read", "the service is not public",
+				in.readPolicy(in.layers[0])...)
+		case in.public.State == iam.Unknown:
+			f := assume(in.layers[0].document, "whether anyone may invoke is not known: "+in.public.Reason, "the service is not public", in.gatherOpen(in.public)...)
+			f.Cites = in.citeOpen(in.public)
+			return f
 		}
-		return notApplicable("private: " + p.how)
+		return notApplicable("private: allUsers is not granted, so a caller needs a credential")
 	},
 }
 
@@ -129,6 +102,7 @@ itself, its project, a folder or the organization. The smallest role with it is 
 asks for cloudfunctions.functions.invoke instead, granted on the function or above it.`,
 	Ref:        "https://docs.cloud.google.com/run/docs/securing/managing-access",
 	Confidence: Documented,
+	Admits:     true,
 	Run: func(in *Invocation) Finding {
 		if f, done := in.noIdentityToJudge(); done {
 			return f
@@ -144,7 +118,7 @@ func (in *Invocation) noIdentityToJudge() (Finding, bool) {
 	case in.iap:
 		return notApplicable("with IAP on, the service sees only IAP's service agent"), true
 	case in.isPublic():
-		return notApplicable("not needed: " + in.public.how), true
+		return notApplicable("not needed: " + in.anyone()), true
 	case in.gen1 && in.delivery:
 		return notApplicable("events reach a gen1 function without an invoker binding"), true
 	case in.identity.Anonymous:
@@ -172,29 +146,31 @@ func (in *Invocation) unnamedCaller() Finding {
 	return unknown(message, gcloud("projects", "describe", in.projectWord(), "--format=json"))
 }
 
-// grantFinding says whether an identity holds the invoke permission.
+// anyone says in a clause why no credential is needed.
+func (in *Invocation) anyone() string {
+	how, _ := in.openToAll()
+	return how
+}
+
+// grantFinding says whether the allow policies let an identity in. What deny
+// policies say is for access-not-denied.
 func (in *Invocation) grantFinding(id iam.Identity, who string, fixes func() []Fix) Finding {
-	a := in.allow(in.permission, id)
-	for _, b := range a.Bindings {
-		if b.State == iam.Granted {
-			return pass(fmt.Sprintf("%s holds %s through %s on %s", subject(who), in.permission, b.Role, in.layers[b.Layer].Resource), in.cite(b))
-		}
-	}
-	if who == "" {
+	q := in.question(in.permission, id)
+	q.Deny, q.DenyRead = nil, true
+	d := q.Decide()
+	switch {
+	case d.Way == iam.ByCheckOff:
+		return pass("the invoker IAM check is off", in.Service.Source.At("/invokerIamDisabled"))
+	case d.State == iam.Granted:
+		return pass(fmt.Sprintf("%s has %s through %s on %s", subject(who), in.permission, d.Binding.Role, in.layers[d.Binding.Layer].Resource), in.cite(d.Binding))
+	case who == "":
 		return Finding{Message: "the token names no e-mail, so the caller cannot be matched with a member", Gather: in.gatherCaller(), Fixes: in.mint()}
+	case d.State == iam.Unknown:
+		return Finding{Message: fmt.Sprintf("whether %s has %s is not known: %s", subject(who), in.permission, in.openReason(d)),
+			Cites: in.citeOpen(d), Gather: in.gatherOpen(d), Fixes: fixes()}
 	}
-	for _, b := range a.Bindings {
-		if b.State == iam.Unknown {
-			return Finding{Message: fmt.Sprintf("whether %s holds %s is not known: %s", subject(who), in.permission, b.Reason),
-				Cites: []evidence.Source{in.cite(b)}, Gather: in.gatherFor(b), Fixes: fixes()}
-		}
-	}
-	if in.layers[0].Policy == nil {
-		return Finding{Message: fmt.Sprintf("whether %s holds %s is not known: %s was not read%s", subject(who), in.permission, in.ownPolicyName(), in.because(in.layers[0])),
-			Gather: in.readPolicy(in.layers[0]), Fixes: fixes()}
-	}
-	f := fail(fmt.Sprintf("%s lacks %s on %s", who, in.permission, in.resource()), Answer{Status: 403, Log: notAuthenticated}, in.layers[0].source.At("/bindings"))
-	f.Assumes, f.Fixes = in.grantAssumptions(), fixes()
+	f := fail(fmt.Sprintf("%s does not have %s on %s", who, in.permission, in.resource()), Answer{Status: 403, Log: in.logged(notAuthenticated)}, in.layers[0].source.At("/bindings"))
+	f.Fixes = fixes()
 	if why := in.nearMisses(id); len(why) > 0 {
 		f.Message += ": " + why[0].text
 		f.Cites = append(f.Cites, why[0].cite)
@@ -202,21 +178,29 @@ func (in *Invocation) grantFinding(id iam.Identity, who string, fixes func() []F
 	return f
 }
 
-// grantAssumptions is what a missing grant takes for granted: that no unread
-// policy above grants it.
-func (in *Invocation) grantAssumptions() []Assumption {
-	var out []Assumption
-	if !in.Ancestors.Known() {
-		out = append(out, in.ancestorsUnread("grants "+in.permission+" to the caller"))
+// openReason says why a decision is unknown.
+func (in *Invocation) openReason(d iam.Decision) string {
+	if d.Binding != nil {
+		return d.Reason
 	}
-	_, _, unread := in.read()
-	for _, l := range unread {
-		out = append(out, Assumption{Text: fmt.Sprintf("the policy of %s grants the caller nothing%s", l.Resource, in.because(l)), Gather: in.readPolicy(l)})
+	return in.ownPolicyName() + " was not read" + in.because(in.layers[0])
+}
+
+// citeOpen points at the binding that a decision turns on.
+func (in *Invocation) citeOpen(d iam.Decision) []evidence.Source {
+	if d.Binding == nil {
+		return nil
 	}
-	if !in.gen1 && !in.Service.Known() {
-		out = append(out, Assumption{Text: "the invoker IAM check of the service is on", Gather: in.describeService()})
+	return []evidence.Source{in.cite(d.Binding)}
+}
+
+// logged is a text of Cloud Logging. What gen1 logs of a refused call is not
+// established.
+func (in *Invocation) logged(text string) string {
+	if in.gen1 {
+		return ""
 	}
-	return out
+	return text
 }
 
 func (in *Invocation) because(l layer) string {
@@ -238,27 +222,45 @@ condition that cannot be evaluated denies.`,
 		switch {
 		case in.gen1:
 			return notApplicable("deny policies do not cover cloudfunctions.functions.invoke")
-		case in.service().GetInvokerIamDisabled():
+		case in.checkOff() == iam.Granted:
 			return notApplicable("the invoker IAM check is off")
 		}
-		d, known := in.deny(in.checked)
-		if !known {
-			return assume("deny policies were not read"+reasonOf(in.DenyPolicies), "no deny policy denies "+in.permission+" to the caller",
-				gcloud("iam", "policies", "list", "--attachment-point=cloudresourcemanager.googleapis.com/projects/"+in.projectWord(), "--kind=denypolicies", "--format=json"))
-		}
-		cite := in.DenyPolicies.Source.At(fmt.Sprintf("/%d/rules/%d", d.Policy, d.Rule))
-		switch {
-		case d.State == iam.NotDenied:
-			return pass("no deny rule covers the caller", in.DenyPolicies.Source)
-		case d.State == iam.Denied && in.isPublic():
-			return Finding{Message: "the service is public and a deny rule covers the caller; that a deny beats public access follows from the model and is not documented: " + d.Reason, Cites: []evidence.Source{cite}}
-		case d.State == iam.Denied:
-			f := fail(fmt.Sprintf("%s is denied %s: %s", subject(in.principal), in.permission, d.Reason), Answer{Status: 403, Log: notAuthenticated}, cite)
-			f.Fixes = []Fix{in.exemptFromDeny(d)}
-			return f
-		}
-		return Finding{Message: "whether a deny rule covers the caller is not known: " + d.Reason, Cites: []evidence.Source{cite}}
+		return in.denyFinding()
 	},
+}
+
+// denyFinding says what the deny policies make of whom IAM is asked about.
+func (in *Invocation) denyFinding() Finding {
+	d := in.question(in.permission, in.checked).Decide()
+	cite := in.DenyPolicies.Source.At(fmt.Sprintf("/%d/rules/%d", d.Denial.Policy, d.Denial.Rule))
+	switch {
+	case !in.DenyPolicies.Known():
+		return in.denyUnread()
+	case d.Way == iam.ByDenyRule:
+		f := fail(fmt.Sprintf("%s is denied %s: %s", subject(in.principal), in.permission, d.Denial.Reason), Answer{Status: 403, Log: in.logged(notAuthenticated)}, cite)
+		f.Fixes = []Fix{in.exemptFromDeny(d.Denial)}
+		return f
+	case d.Denial.State == iam.NotDenied:
+		return pass("no deny rule covers the caller", in.DenyPolicies.Source)
+	case d.State == iam.NotGranted:
+		return notApplicable("nothing is granted that a deny rule could block")
+	}
+	return Finding{Message: "whether a deny rule stops the caller is not known: " + d.Reason, Cites: []evidence.Source{cite}, Gather: in.gatherOpen(d)}
+}
+
+// denyUnread answers where deny policies were not read. One that is known to
+// be there is not supposed away.
+func (in *Invocation) denyUnread() Finding {
+	text := "no deny policy denies " + in.permission + " to the caller"
+	var listed evidence.UnreadRules
+	if errors.As(in.DenyPolicies.Reason(), &listed) {
+		var commands []Command
+		for _, name := range listed.Names {
+			commands = append(commands, getDenyPolicy(name))
+		}
+		return unknown("deny policies are there, and their rules were not read", commands...)
+	}
+	return assume("deny-policies.json", "deny policies were not read"+reasonOf(in.DenyPolicies), text, in.denyCommand())
 }
 
 var accessBoundary = Check{
@@ -275,7 +277,7 @@ function. From enforcement version 3 they cover cloudfunctions.googleapis.com/*,
 		case in.isPublic() || in.delivery || in.identity.Anonymous:
 			return notApplicable("no principal is asked for")
 		}
-		return assume("principal access boundaries are in no document of a case", "no principal access boundary of the caller blocks "+in.permission,
+		return assume("", "principal access boundaries are in no document of a case", "no principal access boundary of the caller blocks "+in.permission,
 			gcloud("iam", "principal-access-boundary-policies", "list", "--organization=ORGANIZATION_ID", "--location=global", "--format=json"))
 	},
 }
@@ -293,7 +295,9 @@ func (in *Invocation) nearMisses(id iam.Identity) []nearMiss {
 	add := func(check string, cite evidence.Source, format string, args ...any) {
 		out = append(out, nearMiss{check, fmt.Sprintf(format, args...), cite})
 	}
-	for _, b := range in.allow(in.permission, id).Bindings {
+	bindings := in.question(in.permission, id).Decide().Access.Bindings
+	for i := range bindings {
+		b := &bindings[i]
 		on := in.layers[b.Layer].Resource
 		switch {
 		case b.Membership == iam.Granted && b.Carries == iam.Granted && b.Condition.State == iam.NotGranted:
@@ -317,11 +321,9 @@ func invokerLike(role string) bool {
 // that resembles the caller or can never call.
 func (in *Invocation) misspelt(id iam.Identity) []nearMiss {
 	var live, kind []nearMiss
-	roles, _ := in.Roles.Get()
-	table := iam.NewRoles(roles)
 	for _, l := range in.layers {
 		for i, b := range l.Policy.GetBindings() {
-			if carries, _ := table.Carries(b.GetRole(), in.permission); carries != iam.Granted {
+			if carries, _ := in.roles.Carries(b.GetRole(), in.permission); carries != iam.Granted {
 				continue
 			}
 			for j, m := range b.GetMembers() {
@@ -347,7 +349,7 @@ func (in *Invocation) onFunction(id iam.Identity) []nearMiss {
 	}
 	var out []nearMiss
 	for _, permission := range []string{iam.RunInvoke, iam.FunctionsInvoke} {
-		a := in.query(permission, id).Allow([]iam.Layer{{Level: iam.Function, Policy: p}})
+		a := in.question(permission, id).Allow([]iam.Layer{{Level: iam.Function, Policy: p}})
 		for _, b := range a.Bindings {
 			if b.State == iam.Granted && len(out) == 0 {
 				out = append(out, nearMiss{"access-resource", fmt.Sprintf("%s is bound on the function, which counts for nothing; it belongs on its Cloud Run service", b.Role),
@@ -376,7 +378,7 @@ func explanation(id, title, ref string, confidence Confidence, doc string) Check
 			}
 			f := Finding{Outcome: Warn, Message: n.text, Cites: []evidence.Source{n.cite}}
 			if granted.Outcome == Fail {
-				f.Outcome, f.Answer, f.Assumes = Fail, granted.Answer, granted.Assumes
+				f.Outcome, f.Answer = Fail, granted.Answer
 			}
 			return f
 		}

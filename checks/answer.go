@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"diagnose/internal/evidence"
@@ -27,15 +28,16 @@ sentence, and a refused request never reaches the container.`,
 			return notApplicable("who wrote the observed answer does not show")
 		case a.who == frontEnd:
 			return pass("Google's front end wrote the answer: "+a.basis, a.cite)
-		case a.status > 0 && a.status < 400 && a.who == "the container":
+		case a.status > 0 && a.status < 400 && a.who == container:
 			return pass("the container answered", a.cite)
 		}
-		f := fail(fmt.Sprintf("%s wrote the answer, not the front end: %s", a.who, a.basis), Answer{Status: a.status}, a.cite)
-		if a.who == "the container" {
+		f := warn(fmt.Sprintf("%s wrote the answer, not the front end: %s", a.who, a.basis), a.cite)
+		f.Answer = Answer{Status: a.status}
+		if a.who == container {
+			f.Message = fmt.Sprintf("the container answered %d itself, so IAM let the request in: %s", a.status, a.basis)
 			f.Answer.Status = 0
 		}
 		f.Observed = true
-		f.Assumes = []Assumption{{Text: "what was observed is the answer to this request, and " + a.who + " wrote it"}}
 		if a.fix.ID != "" {
 			f.Fixes = []Fix{a.fix}
 		}
@@ -49,6 +51,7 @@ sentence, and a refused request never reaches the container.`,
 const (
 	frontEnd  = "the front end"
 	iapAuthor = "IAP"
+	container = "the container"
 )
 
 // An authorship says who wrote an observed answer, and what tells.
@@ -58,6 +61,12 @@ type authorship struct {
 	status int
 	cite   evidence.Source
 	fix    Fix
+}
+
+// refused reports whether something in front of the service gave the answer,
+// so that the request did not reach the container.
+func (a authorship) refused() bool {
+	return a.status >= 400 && slices.Contains([]string{iapAuthor, "Cloud Armor", "the gateway"}, a.who)
 }
 
 // A mark is a text by which the author of an answer is known. Texts are
@@ -79,9 +88,9 @@ var marks = []mark{
 	{"x-goog-iap-generated-response", iapAuthor, "the header X-Goog-IAP-Generated-Response", "Grant the caller roles/iap.httpsResourceAccessor"},
 	{"iap for cloud run app is not set up correctly", iapAuthor, "IAP says that it is not set up", "Grant IAP's service agent the invoker role on the service"},
 	{"iap service account is not provisioned", iapAuthor, "IAP says that its service account is not provisioned", "Create IAP's service agent and grant it the invoker role"},
-	{"signature_removed_by_google", "the container", "its verifier was handed a token whose signature Cloud Run had removed", signatureFix},
-	{"firebase auth blocking token has incorrect", "the container", "the Firebase SDK in the function refused the audience of the token", "Register the URL whose audience the SDK expects (the run.app URL of the service)"},
-	{"firebase id token has incorrect", "the container", "the Firebase SDK in the function refused the token that Cloud Run had accepted", "Do not check the token of IAM again as a Firebase user token"},
+	{"signature_removed_by_google", container, "its verifier was handed a token whose signature Cloud Run had removed", signatureFix},
+	{"firebase auth blocking token has incorrect", container, "the Firebase SDK in the function refused the audience of the token", "Register the URL whose audience the SDK expects (the run.app URL of the service)"},
+	{"firebase id token has incorrect", container, "the Firebase SDK in the function refused the token that Cloud Run had accepted", "Do not check the token of IAM again as a Firebase user token"},
 	{"do not belong to a permitted customer", "the IAM API", "an organization policy refused the binding, so the policy of the service did not change", "Turn the invoker IAM check off instead of binding allUsers, where the service is meant to be public"},
 	{"the audience client and the client need to be in the same project", "Google's token endpoint", "it refused to mint the token, so nothing was sent to the service", "Use an OAuth client of the same project, or a service account"},
 	{"jwt issuer is not configured", "the gateway", "its JWT check does not know the issuer", "Add the issuer to the gateway's security definitions, or drop the gateway's own check"},
@@ -89,7 +98,7 @@ var marks = []mark{
 	{"audiences in jwt are not allowed", "the gateway", "its JWT check refused the audience", "Add the audience to x-google-audiences of the gateway"},
 	{"jwt is missing", "the gateway", "its JWT check found no bearer token", "Send the token as \"Authorization: Bearer TOKEN\""},
 	{"jwt is expired", "the gateway", "its JWT check found the token expired", "Send a fresh token"},
-	{"finished with status", "the container", "the function's own log shows that the handler ran", "Look at the function's code and logs: the request reached it"},
+	{"finished with status", container, "the function's own log shows that the handler ran", "Look at the function's code and logs: the request reached it"},
 	{"does not have permission to get url", frontEnd, "its page says that the client may not get the URL", ""},
 	{"does not have permission to the requested url", frontEnd, "its page says that the client has no permission to the requested URL", ""},
 	{"the access token could not be verified", frontEnd, "it says that the access token could not be verified", ""},
@@ -171,13 +180,13 @@ func (in *Invocation) authorByShape() authorship {
 		case strings.Contains(r.Body, "Permission '") && strings.Contains(r.Body, "' denied"):
 			a.who, a.basis = "a Google API", "the body names a permission of the control plane, not of invocation"
 		case strings.Contains(kind, "json") || strings.HasPrefix(strings.TrimSpace(r.Body), "{"):
-			a.who, a.basis = "the container", "the body is JSON, and the front end answers in HTML"
+			a.who, a.basis = container, "the body is JSON, and the front end answers in HTML"
 		case r.Header.Get("X-Powered-By") != "" || r.Header.Get("Set-Cookie") != "":
-			a.who, a.basis = "the container", "it sets headers that the front end does not"
+			a.who, a.basis = container, "it sets headers that the front end does not"
 		case r.Status > 0 && r.Status < 400:
-			a.who, a.basis = "the container", fmt.Sprintf("the status is %d", r.Status)
+			a.who, a.basis = container, fmt.Sprintf("the status is %d", r.Status)
 		}
-		if a.who == "the container" && r.Status >= 400 {
+		if a.who == container && r.Status >= 400 {
 			a.fix = Fix{ID: "look-elsewhere", Summary: "Look at the container's code and logs: the request reached it", Caution: "what the container answers is in no document of a case"}
 		}
 		if a.who != "" {
@@ -194,9 +203,9 @@ func (in *Invocation) authorByLog() authorship {
 		src := in.Logs.Source.At(fmt.Sprintf("/%d", i))
 		switch {
 		case e.Status >= 400 && e.Labels["instanceId"] != "":
-			return authorship{"the container", "the request log names the instance that answered", e.Status, src, Fix{}}
+			return authorship{container, "the request log names the instance that answered", e.Status, src, Fix{}}
 		case e.Status > 0 && e.Status < 400 && strings.HasSuffix(e.LogName, "requests"):
-			return authorship{"the container", fmt.Sprintf("the request log shows %d", e.Status), e.Status, src, Fix{}}
+			return authorship{container, fmt.Sprintf("the request log shows %d", e.Status), e.Status, src, Fix{}}
 		}
 	}
 	return authorship{}

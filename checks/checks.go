@@ -9,6 +9,8 @@
 package checks
 
 import (
+	"time"
+
 	"diagnose/internal/evidence"
 )
 
@@ -19,6 +21,9 @@ type Check struct {
 	Doc        string     // why it matters and how to repair it, for `diagnose explain`
 	Ref        string     // the page that states the rule
 	Confidence Confidence // how sure the rule is
+	// Admits says that one such check must pass before an invocation counts as
+	// allowed, so that a question nobody asked never reads as a permission.
+	Admits bool
 
 	// Run answers for one invocation. Judge fills in Gate and Check.
 	Run func(*Invocation) Finding
@@ -103,14 +108,17 @@ type Finding struct {
 	// Observed marks an outcome that rests on the observed answer alone,
 	// which no configuration shows.
 	Observed bool
+
+	admits bool // the check's Admits
 }
 
 // An Assumption is what a finding takes for granted, and the command that
 // would tell.
 type Assumption struct {
-	Check  string
-	Text   string
-	Gather []Command
+	Check    string
+	Document string // the member of a case that would tell, "" where none can
+	Text     string
+	Gather   []Command
 }
 
 // An Answer is what a caller sees. Status 0 is the container's own answer.
@@ -156,10 +164,11 @@ type Effect int
 const (
 	Unverified Effect = iota // cannot be modelled; the fix says why
 	Progress                 // this failure is gone, another remains
+	Opens                    // no failure remains, and a question does
 	Leads                    // the invocation then succeeds
 )
 
-func (e Effect) String() string { return [...]string{"unverified", "progress", "allowed"}[e] }
+func (e Effect) String() string { return [...]string{"unverified", "progress", "open", "allowed"}[e] }
 
 // A Fix is a change that a person may choose to make.
 type Fix struct {
@@ -169,6 +178,8 @@ type Fix struct {
 	Terraform string // the same change as HCL, or ""
 	Caution   string // what else the change does, or why its effect is unverified
 	Effect    Effect // filled in by Judge
+	// Remaining names the checks that fail, or are open, after the fix.
+	Remaining []string
 
 	check string // the check that offered it
 
@@ -189,6 +200,13 @@ type Command struct {
 type Target struct {
 	URL, Function, Service string
 	Environment            string // "GEN_1", "GEN_2", or "" for a plain Cloud Run service
+}
+
+// A Moment is the time judged at, and what says so: "--at", the member of a
+// case, or "now".
+type Moment struct {
+	Time time.Time
+	From string
 }
 
 // An Observation is the answer that was seen, against the one expected.
@@ -225,6 +243,7 @@ type Explanation struct {
 type Verdict struct {
 	Target      Target
 	Principal   string // member string, "" where unknown
+	JudgedAt    Moment
 	Decision    Decision
 	Basis       Basis
 	Assumptions []Assumption

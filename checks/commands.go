@@ -72,18 +72,56 @@ func (in *Invocation) readPolicy(l layer) []Command {
 	return []Command{gcloud("projects", "get-ancestors-iam-policy", in.projectWord(), "--format=json")}
 }
 
-// gatherFor is the command that settles what is unknown of one binding.
-func (in *Invocation) gatherFor(b iam.BindingAccess) []Command {
-	switch m := iam.ParseMember(b.Member); {
-	case b.Carries == iam.Unknown:
-		return []Command{describeRole(b.Role)}
-	case b.Condition.State == iam.Unknown:
-		return []Command{gcloud("resource-manager", "tags", "bindings", "list", "--effective", "--location="+in.regionWord(),
-			"--parent="+in.fullName(), "--format=json")}
-	case m.Kind == iam.Group:
-		return []Command{gcloud("identity", "groups", "memberships", "list", "--group-email="+m.Value, "--format=json")}
+// gatherOpen lists the commands that settle what is open of a decision.
+func (in *Invocation) gatherOpen(d iam.Decision) []Command {
+	var out []Command
+	for _, o := range d.Open {
+		switch o.Document {
+		case iam.RoleDefinitions:
+			out = append(out, describeRole(o.Resource))
+		case iam.TagBindings:
+			out = append(out, gcloud("resource-manager", "tags", "bindings", "list", "--effective", "--location="+in.regionWord(),
+				"--parent="+in.fullName(), "--format=json"))
+		case iam.GroupMembers:
+			out = append(out, gcloud("identity", "groups", "memberships", "list", "--group-email="+iam.ParseMember(o.Resource).Value, "--format=json"))
+		case iam.TargetPolicy:
+			out = append(out, in.readPolicy(in.layers[0])...)
+		case iam.AbovePolicies:
+			out = append(out, in.ancestorsCommand())
+		case iam.DenyDocuments:
+			out = append(out, in.denyCommand())
+		case iam.CallerAccount, iam.RequestDetails:
+			out = append(out, in.gatherCaller()...)
+		}
 	}
-	return in.gatherCaller()
+	return out
+}
+
+func (in *Invocation) ancestorsCommand() Command {
+	return gcloud("projects", "get-ancestors-iam-policy", in.projectWord(), "--format=json")
+}
+
+func (in *Invocation) projectCommand() Command {
+	return gcloud("projects", "describe", in.projectWord(), "--format=json")
+}
+
+// denyCommand lists the deny policies of the project; each is then read with
+// get.
+func (in *Invocation) denyCommand() Command {
+	return gcloud("iam", "policies", "list", "--attachment-point=cloudresourcemanager.googleapis.com/projects/"+in.projectWord(), "--kind=denypolicies", "--format=json")
+}
+
+// getDenyPolicy reads one deny policy with its rules.
+func getDenyPolicy(name string) Command {
+	return gcloud("iam", "policies", "get", name[strings.LastIndexByte(name, '/')+1:], "--kind=denypolicies", "--attachment-point="+iam.AttachmentPoint(name), "--format=json")
+}
+
+func (in *Invocation) iapPolicyCommand() Command {
+	return in.located("iap", "web", "get-iam-policy", "--resource-type=cloud-run", "--service="+in.serviceWord(), "--format=json")
+}
+
+func (in *Invocation) iapSettingsCommand() Command {
+	return in.located("iap", "settings", "get", "--resource-type=cloud-run", "--service="+in.serviceWord(), "--format=json")
 }
 
 func describeRole(role string) Command {

@@ -25,20 +25,20 @@ carries one.`,
 			return notApplicable("events reach a gen1 function without a credential of the caller")
 		case !in.sent.known:
 			if in.isPublic() {
-				return notApplicable("not needed: " + in.public.how)
+				return notApplicable("not needed: " + in.anyone())
 			}
 			return unknown("what credential the request carries is not known", in.gatherCaller()...)
 		case c.Kind != credential.None || in.sent.supposed:
 			return pass(in.sentWhat(), in.sent.source)
 		case in.isPublic():
-			return notApplicable("no credential, and none is needed: " + in.public.how)
+			return notApplicable("no credential, and none is needed: " + in.anyone())
 		}
 		f := fail(in.absence(), Answer{Status: 403, Log: notAuthenticated}, in.sent.source)
 		f.Fixes = append(in.mint(), in.makePublic()...)
 		if in.request.Method == "OPTIONS" {
 			f.Fixes = []Fix{answerPreflight}
 		}
-		if !in.public.own && !in.refusedByFrontEnd(401, 403) {
+		if in.ownUnread() && !in.refusedByFrontEnd(401, 403) {
 			f.Outcome, f.Fixes = Unknown, nil
 			f.Message = "the request carries no credential, and whether the service is public is not known: " + in.ownPolicyName() + " was not read"
 			f.Gather = in.readPolicy(in.layers[0])

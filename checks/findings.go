@@ -40,8 +40,9 @@ func unknown(message string, gather ...Command) Finding {
 }
 
 // assume is an open question that may be taken to have its usual answer.
-func assume(message, assumption string, gather ...Command) Finding {
-	return Finding{Message: message, Gather: gather, Assumes: []Assumption{{Text: assumption, Gather: gather}}}
+// document is the member of a case that would tell, "" where none can.
+func assume(document, message, assumption string, gather ...Command) Finding {
+	return Finding{Message: message, Gather: gather, Assumes: []Assumption{{Document: document, Text: assumption, Gather: gather}}}
 }
 
 // reasonOf says why a fact is unknown, where there is more to say than that it

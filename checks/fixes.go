@@ -34,10 +34,7 @@ func (in *Invocation) grantCaller() []Fix {
 
 // grant binds the smallest invoker role to one member on the target itself.
 func (in *Invocation) grant(member string) Fix {
-	role := iam.MinimalInvoker
-	if in.gen1 {
-		role = "roles/cloudfunctions.invoker"
-	}
+	role := in.invokerRole()
 	f := Fix{
 		ID: "grant-invoker", Summary: fmt.Sprintf("Grant %s on %s to %s", role, in.resource(), member),
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
@@ -149,11 +146,9 @@ func (in *Invocation) mint() []Fix {
 // grantee returns a member, with one of the prefixes, that the policies read
 // grant invocation to, or "".
 func (in *Invocation) grantee(prefixes ...string) string {
-	read, _, _ := in.read()
-	roles, _ := in.Roles.Get()
-	for _, g := range iam.Grants(in.permission, read, iam.NewRoles(roles), in.context()) {
+	for _, g := range in.question(in.permission, iam.Identity{}).Holdings() {
 		for _, p := range prefixes {
-			if g.State == iam.Granted && strings.HasPrefix(g.Member.String(), p) {
+			if g.May == iam.Granted && strings.HasPrefix(g.Member.String(), p) {
 				return g.Member.String()
 			}
 		}
@@ -415,4 +410,29 @@ func resourceBlock(kind, label string, pairs ...string) string {
 // hclString quotes a string for HCL, where ${ and %{ would start a template.
 func hclString(s string) string {
 	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(strconv.Quote(s))
+}
+
+// grantAccessor lets a caller pass IAP.
+func (in *Invocation) grantAccessor(member string) []Fix {
+	if member == "" || !strings.Contains(member, ":") {
+		return nil
+	}
+	return []Fix{{
+		ID: "grant-iap-accessor", Summary: fmt.Sprintf("Grant %s to %s", accessorRole, member),
+		Commands: []Command{in.located("iap", "web", "add-iam-policy-binding", "--resource-type=cloud-run", "--service="+in.serviceWord(),
+			"--member="+member, "--role="+accessorRole)},
+		apply: func(s evidence.Snapshot) evidence.Snapshot {
+			s.IAPPolicy = changePolicy(s.IAPPolicy, func(p *iampb.Policy) {
+				p.Bindings = append(p.Bindings, &iampb.Binding{Role: accessorRole, Members: []string{member}})
+			})
+			return s
+		},
+	}}
+}
+
+// iapSignIn tells how to send what IAP takes.
+func (in *Invocation) iapSignIn() []Fix {
+	return []Fix{{ID: "pass-iap", Summary: "Sign in with a browser, or send an ID token with an e-mail claim for IAP's OAuth client",
+		Commands: []Command{in.iapSettingsCommand()},
+		Caution:  "which OAuth client IAP takes is not known, so the effect cannot be shown"}}
 }

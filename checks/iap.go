@@ -3,119 +3,283 @@ package checks
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+
+	"cloud.google.com/go/iap/apiv1/iappb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
 	"diagnose/internal/iam"
 )
 
-var iapGate = Gate{"iap", "302, 401, 403", []Check{iapPassed, iapAgent}}
+var iapGate = Gate{"iap", "302, 401, 403", []Check{iapCredential, iapToken, iapPassed, iapAgent}}
 
-// iapOff answers where IAP is off, or not known to be on.
-func (in *Invocation) iapOff() (Finding, bool) {
-	switch {
-	case in.gen1:
-		return notApplicable("IAP is not offered on a gen1 function"), true
-	case in.iap:
-		return Finding{}, false
-	case in.Service.Known():
-		return notApplicable("IAP is off on the service"), true
-	}
-	return assume("the service was not read", "IAP is off on the service", in.describeService()...), true
-}
+const (
+	iapPage      = "https://docs.cloud.google.com/run/docs/securing/identity-aware-proxy-cloud-run"
+	iapHowTo     = "https://docs.cloud.google.com/iap/docs/authentication-howto"
+	accessorRole = "roles/iap.httpsResourceAccessor"
+)
 
-var iapPassed = Check{
-	ID:    "iap-passed",
-	Title: "IAP lets the caller through",
-	Doc: `With IAP on, IAP alone judges the caller, on every URL of the service: the person needs
-roles/iap.httpsResourceAccessor, not run.invoker. A browser without a session is sent to sign in; a program sends an ID
-token with an e-mail claim. Scheduler, Pub/Sub and Eventarc may fail.`,
-	Ref:        "https://docs.cloud.google.com/run/docs/securing/identity-aware-proxy-cloud-run",
-	Confidence: Documented,
-	Run: func(in *Invocation) Finding {
-		if f, off := in.iapOff(); off {
-			return f
+// iapCheck makes a check that asks only where IAP is on. Where that follows
+// from the observed answer alone, the outcome supposes it.
+func iapCheck(c Check, run func(*Invocation) Finding) Check {
+	c.Run = func(in *Invocation) Finding {
+		switch {
+		case in.gen1:
+			return notApplicable("IAP is not offered on a gen1 function")
+		case !in.iap && in.Service.Known():
+			return notApplicable("IAP is off on the service")
+		case !in.iap:
+			return assume("service.json", "the service was not read", "IAP is off on the service", in.describeService()...)
 		}
-		f := in.passIAP()
+		f := run(in)
 		if !in.service().GetIapEnabled() && (f.Outcome == Fail || f.Outcome == Pass) {
-			f.Assumes = append(f.Assumes, Assumption{Text: "IAP stands before the service, as the observed answer shows", Gather: in.describeService()})
+			f.Assumes = append(f.Assumes, Assumption{Document: "service.json", Text: "IAP stands before the service, as the observed answer shows", Gather: in.describeService()})
 		}
 		return f
-	},
+	}
+	return c
 }
 
-func (in *Invocation) passIAP() Finding {
-	cite, c := in.Service.Source.At("/iapEnabled"), in.sent.credential
+// The settings of IAP that change whom it asks, and how.
+var (
+	optionsAllowed  = &iappb.AccessSettings{CorsSettings: &iappb.CorsSettings{AllowHttpOptions: wrapperspb.Bool(true)}}
+	otherIdentities = &iappb.AccessSettings{GcipSettings: &iappb.GcipSettings{TenantIds: []string{"tenant"}}}
+	otherAudience   = &iappb.AccessSettings{OauthSettings: &iappb.OAuthSettings{ClientId: wrapperspb.String("other.apps.googleusercontent.com")}}
+)
+
+// ownAudience are settings that accept the audiences of the request's token.
+func (in *Invocation) ownAudience() *iappb.AccessSettings {
+	return &iappb.AccessSettings{OauthSettings: &iappb.OAuthSettings{ProgrammaticClients: in.iapSent().credential.Claims.Audience}}
+}
+
+func (in *Invocation) iapAccessSettings() *iappb.AccessSettings {
+	return in.IAPSettings.Or(nil).GetAccessSettings()
+}
+
+// iapAsksOthers names a setting by which IAP asks for other than Google
+// accounts or in another way, "" where none is set: what it does with a
+// program is then not documented.
+func (in *Invocation) iapAsksOthers() string {
+	s := in.iapAccessSettings()
 	switch {
-	case !in.sent.known:
-		return unknown("IAP is on, and it is not known what the request carries", in.gatherCaller()...)
-	case c.Kind == credential.None:
-		f := fail("IAP is on and the request carries no credential, so it is sent to sign in", Answer{Status: 302, Also: []int{401}, Location: "https://accounts.google.com/"}, cite)
-		f.Fixes = in.iapSignIn()
-		return f
-	case c.Kind != credential.IDToken && c.Kind != credential.SelfSigned:
-		f := fail(fmt.Sprintf("IAP is on and takes no %s", c.Kind), Answer{Status: 401}, cite, in.sent.source)
-		f.Fixes = in.iapSignIn()
-		return f
-	case c.Claims.Email == "" && c.Kind == credential.IDToken:
-		f := fail("IAP needs the email claim, and the token has none", Answer{Status: 401}, cite, in.sent.source)
-		f.Fixes = in.mint()
-		return f
+	case s.GetGcipSettings() != nil:
+		return "gcipSettings"
+	case s.GetWorkforceIdentitySettings() != nil:
+		return "workforceIdentitySettings"
+	case s.GetReauthSettings() != nil:
+		return "reauthSettings"
+	case s.GetAllowedDomainsSettings().GetEnable():
+		return "allowedDomainsSettings"
+	case len(s.GetIdentitySources()) > 0:
+		return "identitySources"
 	}
-	return in.iapAccess(cite)
+	return ""
 }
 
-// iapAccess asks the policies that were read for the accessor role. IAP's own
-// policy on the service is no member of a case.
-func (in *Invocation) iapAccess(cite evidence.Source) Finding {
-	a := in.allow(iam.AccessViaIAP, in.identity)
-	for _, b := range a.Bindings {
-		if b.State == iam.Granted {
-			return pass(fmt.Sprintf("%s may pass IAP through %s on %s", subject(in.principal), b.Role, in.layers[b.Layer].Resource), in.cite(b))
+// iapSent is the credential that IAP reads: the one in Proxy-Authorization
+// where that has a JWT, else the one in Authorization. X-Serverless-Authorization
+// is nothing to it.
+func (in *Invocation) iapSent() sent {
+	if in.request.Headers == nil || in.sent.selection == nil && !in.headerSent("Proxy-Authorization") {
+		return in.sent
+	}
+	for _, name := range []string{"Proxy-Authorization", "Authorization"} {
+		if !in.headerSent(name) {
+			continue
+		}
+		sel := credential.FromHeaders(http.Header{credential.Authorization: in.request.Headers[name]})
+		got := sent{known: true, credential: sel.Credential, selection: &sel, source: in.Request.Source.At("/headers/" + name)}
+		if sel.Redacted {
+			got.credential, got.known = in.Token.Or(credential.Credential{}), in.Token.Known()
+			got.source = in.Token.Source
+		}
+		if name == "Authorization" || got.credential.JWT() {
+			return got
 		}
 	}
-	f := unknown(fmt.Sprintf("IAP is on, and whether %s may pass it is in the policy of IAP, which is not part of the evidence", subject(in.principal)),
-		in.located("iap", "web", "get-iam-policy", "--resource-type=cloud-run", "--service="+in.serviceWord(), "--format=json"))
-	f.Cites = []evidence.Source{cite}
-	if in.principal != "" {
-		f.Fixes = []Fix{{ID: "grant-iap-accessor", Summary: "Grant roles/iap.httpsResourceAccessor to " + in.principal,
-			Commands: []Command{in.located("iap", "web", "add-iam-policy-binding", "--resource-type=cloud-run", "--service="+in.serviceWord(),
-				"--member="+in.principal, "--role=roles/iap.httpsResourceAccessor")},
-			Caution: "the policy of IAP is in no document of a case, so the effect cannot be shown"}}
+	return sent{known: true, source: in.Request.Source.At("/headers")}
+}
+
+func (in *Invocation) headerSent(name string) bool {
+	return len(in.request.Headers[http.CanonicalHeaderKey(name)]) > 0
+}
+
+// iapSession reports whether a browser sent IAP's session cookie, which names
+// nobody here.
+func (in *Invocation) iapSession() bool {
+	return strings.Contains(strings.Join(in.request.Headers["Cookie"], ";"), "GCP_IAP_AUTH_TOKEN")
+}
+
+// iapIdentity is who IAP takes the caller for.
+func (in *Invocation) iapIdentity() (iam.Identity, string) {
+	got := in.iapSent()
+	if got.known && got.credential.Kind == credential.None && !got.supposed {
+		return iam.Anonymous(), ""
 	}
+	if who := got.credential.Who(); who != "" && !got.supposed {
+		id := iam.IdentityOf(who)
+		id.HostedDomain = got.credential.Claims.HostedDomain
+		return id, who
+	}
+	return in.identity, in.principal
+}
+
+// iapQuestion asks whether an identity may pass IAP: by IAP's own policy of
+// the service and those above.
+func (in *Invocation) iapQuestion(id iam.Identity) iam.Question {
+	q := in.question(iam.AccessViaIAP, id)
+	own := iam.Layer{Resource: "the IAP resource of " + in.resource(), Level: iam.Service, Policy: in.IAPPolicy.Or(nil)}
+	if !in.IAPPolicy.Known() {
+		own.Reason = "iap-policy.json was not read" + reasonOf(in.IAPPolicy)
+	}
+	q.Layers = append([]iam.Layer{own}, q.Layers[1:]...)
+	return q
+}
+
+// iapOpen reports whether IAP lets the request pass unasked, and why: its
+// policy admits allUsers, or a preflight is let through. Sources:
+// https://cloud.google.com/iap/docs/force-login and the CorsSettings of the
+// IAP API.
+func (in *Invocation) iapOpen() (Finding, bool) {
+	if d := in.iapQuestion(iam.Anonymous()).Decide(); d.State == iam.Granted {
+		return pass(fmt.Sprintf("IAP asks nobody: allUsers has %s on %s", d.Binding.Role, in.iapLayer(d.Binding)), in.citeIAP(d.Binding)), true
+	}
+	if in.request.Method == http.MethodOptions && in.iapAccessSettings().GetCorsSettings().GetAllowHttpOptions().GetValue() {
+		return pass("IAP lets OPTIONS pass without a credential", in.IAPSettings.Source.At("/accessSettings/corsSettings/allowHttpOptions")), true
+	}
+	return Finding{}, false
+}
+
+func (in *Invocation) iapLayer(b *iam.BindingAccess) string {
+	if b.Layer == 0 {
+		return "the IAP resource of " + in.resource()
+	}
+	return in.layers[b.Layer].Resource
+}
+
+func (in *Invocation) citeIAP(b *iam.BindingAccess) evidence.Source {
+	if b.Layer == 0 {
+		return in.IAPPolicy.Source.At(fmt.Sprintf("/bindings/%d", b.Binding))
+	}
+	return in.cite(b)
+}
+
+var iapCredential = iapCheck(Check{
+	ID: "iap-credential", Title: "credential for IAP", Ref: iapHowTo, Confidence: Documented,
+	Doc: `IAP reads the credential in Proxy-Authorization or Authorization, not the one in X-Serverless-Authorization. A program
+sends a Google ID token for IAP's OAuth client, or a JWT that a service account signed for the URL; a browser signs in and
+then sends IAP's cookie. Whether IAP takes OAuth access tokens is not established.`,
+}, func(in *Invocation) Finding {
+	if f, open := in.iapOpen(); open {
+		return f
+	}
+	got, cite := in.iapSent(), in.Service.Source.At("/iapEnabled")
+	c := got.credential
+	switch {
+	case !got.known:
+		return unknown("IAP is on, and it is not known what the request sends", in.gatherCaller()...)
+	case got.supposed || got.config && c.Kind == credential.IDToken:
+		return pass(in.sentWhat(), got.source)
+	case c.Kind == credential.None && in.iapSession():
+		return unknown("the request has IAP's session cookie, which does not show who signed in")
+	case c.Kind == credential.None:
+		return in.iapNone(cite)
+	case c.Kind == credential.IDToken, c.Kind == credential.SelfSigned:
+		return pass("the request sends "+an(c.Kind.String()), got.source)
+	case c.Kind == credential.AccessToken:
+		return withFixes(unknown("whether IAP takes an OAuth access token is not established"), in.iapSignIn())
+	case in.iapAsksOthers() != "":
+		return unknown("IAP has " + in.iapAsksOthers() + ", and what it then takes from a program is not documented")
+	}
+	return withFixes(fail(fmt.Sprintf("IAP is on and does not take %s", an(c.Kind.String())), Answer{Status: 401}, cite, got.source), in.iapSignIn())
+})
+
+// iapNone answers where nothing that IAP reads was sent.
+func (in *Invocation) iapNone(cite evidence.Source) Finding {
+	message := "IAP is on and the request has no credential, so it is sent to sign in"
+	switch {
+	case in.request.Method == http.MethodOptions:
+		message = "IAP is on and refuses a CORS preflight (OPTIONS), which never has a credential"
+	case in.headerSent("X-Serverless-Authorization"):
+		message = "IAP is on and does not read X-Serverless-Authorization, where the credential is"
+	}
+	f := fail(message, Answer{Status: 302, Also: []int{401}, Location: "https://accounts.google.com/"}, cite)
+	f.Fixes = in.iapSignIn()
 	return f
 }
 
-func (in *Invocation) iapSignIn() []Fix {
-	return []Fix{{ID: "pass-iap", Summary: "Sign in with a browser, or send an ID token with an e-mail claim for IAP's audience",
-		Commands: []Command{in.located("iap", "web", "get-iam-policy", "--resource-type=cloud-run", "--service="+in.serviceWord(), "--format=json")},
-		Caution:  "what IAP accepts is in no document of a case, so the effect cannot be shown"}}
+var iapPassed = iapCheck(Check{
+	ID: "iap-passed", Title: "permission to pass IAP", Ref: iapPage, Confidence: Documented,
+	Doc: `With IAP on, everybody meets IAP first, on every URL of the service: the caller needs
+roles/iap.httpsResourceAccessor in IAP's own policy or above it, not run.invoker. Deny policies can deny it
+(iap.googleapis.com/webServiceVersions.accessViaIAP). Where allUsers has the role, IAP asks nobody to sign in.`,
+}, func(in *Invocation) Finding {
+	if f, open := in.iapOpen(); open {
+		return f
+	}
+	id, who := in.iapIdentity()
+	got := in.iapSent()
+	switch {
+	case id.Anonymous:
+		return notApplicable("no credential, so there is nobody to ask about")
+	case !got.known, who == "" && !id.Google:
+		return notApplicable("who asks IAP is not known")
+	}
+	return in.iapAccess(id, who)
+})
+
+// iapAccess asks whether a known caller may pass.
+func (in *Invocation) iapAccess(id iam.Identity, who string) Finding {
+	d := in.iapQuestion(id).Decide()
+	switch {
+	case d.State == iam.Granted:
+		f := pass(fmt.Sprintf("%s may pass IAP through %s on %s", subject(who), d.Binding.Role, in.iapLayer(d.Binding)), in.citeIAP(d.Binding))
+		if slices.ContainsFunc(d.Open, func(o iam.Open) bool { return o.Document == iam.DenyDocuments }) {
+			f.Assumes = []Assumption{{Document: "deny-policies.json", Text: "no deny policy denies " + iam.AccessViaIAP + " to the caller", Gather: []Command{in.denyCommand()}}}
+		}
+		return f
+	case d.Way == iam.ByDenyRule:
+		cite := in.DenyPolicies.Source.At(fmt.Sprintf("/%d/rules/%d", d.Denial.Policy, d.Denial.Rule))
+		f := fail(fmt.Sprintf("%s is denied %s: %s", subject(who), iam.AccessViaIAP, d.Denial.Reason), Answer{Status: 403}, cite)
+		f.Fixes = []Fix{in.exemptFromDeny(d.Denial)}
+		return f
+	case d.State == iam.NotGranted:
+		f := fail(fmt.Sprintf("%s does not have %s on %s, so IAP refuses", subject(who), accessorRole, in.resource()), Answer{Status: 403}, in.IAPPolicy.Source.At("/bindings"))
+		f.Assumes = []Assumption{{Text: "no policy on all of IAP's resources of the project or region admits the caller",
+			Gather: []Command{gcloud("iap", "web", "get-iam-policy", "--project="+in.projectWord(), "--format=json")}}}
+		f.Fixes = in.grantAccessor(who)
+		return f
+	}
+	reason := d.Reason
+	if d.Binding == nil && !in.IAPPolicy.Known() {
+		reason = "IAP's policy was not read" + reasonOf(in.IAPPolicy)
+	}
+	f := unknown(fmt.Sprintf("IAP is on, and whether %s may pass it is not known: %s", subject(who), reason), in.iapPolicyCommand())
+	f.Cites, f.Fixes = []evidence.Source{in.Service.Source.At("/iapEnabled")}, in.grantAccessor(who)
+	return f
 }
 
-var iapAgent = Check{
-	ID:    "iap-agent",
-	Title: "IAP's service agent may invoke",
+var iapAgent = iapCheck(Check{
+	ID: "iap-agent", Title: "permission of IAP's service agent", Ref: iapPage, Confidence: Documented, Admits: true,
 	Doc: `Behind IAP, Cloud Run checks IAP's service agent service-PROJECT_NUMBER@gcp-sa-iap.iam.gserviceaccount.com, which needs
-run.routes.invoke on the service. The console grants it; gcloud and Terraform leave that to the user.`,
-	Ref:        "https://docs.cloud.google.com/run/docs/securing/identity-aware-proxy-cloud-run",
-	Confidence: Documented,
-	Run: func(in *Invocation) Finding {
-		if f, off := in.iapOff(); off {
-			return f
-		}
-		agent := in.iapAgent()
-		switch {
-		case in.mentions(iapNotSetUp...):
-			return in.iapNotSetUp()
-		case in.isPublic():
-			return pass("IAP's service agent needs no grant: "+in.public.how, in.public.cites...)
-		case agent == "":
-			return unknown("IAP's service agent is named by the project's number, which is not known", gcloud("projects", "describe", in.projectWord(), "--format=json"))
-		}
-		return in.grantFinding(in.checked, agent, func() []Fix { return []Fix{in.grant(agent)} })
-	},
-}
+run.routes.invoke on the service, even for people who have it themselves. The console grants it; gcloud and Terraform leave
+that to the user. allUsers with the invoker role, or the invoker check off, serve as well.`,
+}, func(in *Invocation) Finding {
+	agent := in.iapAgent()
+	switch {
+	case in.mentions(iapNotSetUp...):
+		return in.iapNotSetUp()
+	case in.isPublic():
+		how, cites := in.openToAll()
+		return pass("IAP's service agent needs no grant: "+how, cites...)
+	case agent == "":
+		return unknown("IAP's service agent is named by the project's number, which is not known", in.projectCommand())
+	}
+	return in.grantFinding(in.checked, agent, func() []Fix { return []Fix{in.grant(agent)} })
+})
 
 // iapNotSetUp are the words with which IAP says that its service agent is
 // missing or may not invoke.
@@ -130,7 +294,7 @@ func (in *Invocation) iapNotSetUp() Finding {
 	}
 	out := fail("IAP says that it is not set up: its service agent "+strings.TrimPrefix(agent, "serviceAccount:")+" is missing or may not invoke the service", Answer{Status: 403, Also: []int{500, 502}})
 	out.Observed, out.Fixes = true, f.Fixes
-	out.Assumes = []Assumption{{Text: "IAP's message means that its service agent may not invoke", Gather: in.readPolicy(in.layers[0])}}
+	out.Assumes = []Assumption{{Document: "policy.json", Text: "IAP's message means that its service agent may not invoke", Gather: in.readPolicy(in.layers[0])}}
 	return out
 }
 

@@ -23,7 +23,7 @@ which is not logged, whatever token it carries.`,
 	Run: func(in *Invocation) Finding {
 		setting, src, known := in.ingress()
 		if !known && !in.gen1 && in.refusedByFrontEnd(401, 403) {
-			return assume("the ingress setting was not read", fmt.Sprintf("ingress admitted the request: the observed %d came from the access check, which stands behind it", in.observedStatus()), in.describe()...)
+			return assume("service.json", "the ingress setting was not read", fmt.Sprintf("ingress admitted the request: the observed %d came from the access check, which stands behind it", in.observedStatus()), in.describe()...)
 		}
 		if !known {
 			return unknown("the ingress setting was not read"+reasonOf(in.Service), in.describe()...)

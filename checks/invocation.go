@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -25,14 +26,15 @@ type Invocation struct {
 
 	request evidence.Request
 	url     *url.URL // what is called; nil where unknown
-	host    host
+	host    host     // by which the front end finds the service: the Host header, or the URL's host
 	origin  evidence.Origin
 	client  string
 
-	gen1       bool // a gen1 function still served by its own stack
-	function   bool // known to be a function of either generation
-	event      bool // an event-driven function
-	delivery   bool // the event source delivers, nobody calls directly
+	gen1       bool   // a gen1 function still served by its own stack
+	function   bool   // known to be a function of either generation
+	stray      string // why the function that was read is not this target, "" where it is
+	event      bool   // an event-driven function
+	delivery   bool   // the event source delivers, nobody calls directly
 	permission string
 	name       name // the service's, or the gen1 function's
 
@@ -42,7 +44,8 @@ type Invocation struct {
 	audiences Audiences
 
 	layers  []layer
-	public  publicity
+	roles   iam.Roles
+	public  iam.Decision // whether anyone may invoke
 	checked iam.Identity // whom IAM is asked about: the caller, or IAP's agent
 	iap     bool
 }
@@ -61,7 +64,8 @@ type sent struct {
 // it was read.
 type layer struct {
 	iam.Layer
-	source evidence.Source
+	document string // the member of a case
+	source   evidence.Source
 }
 
 func resolve(s *evidence.Snapshot) *Invocation {
@@ -71,8 +75,10 @@ func resolve(s *evidence.Snapshot) *Invocation {
 	in.resolveCredential()
 	in.resolveClient()
 	in.layers = in.allowLayers()
+	roles, _ := in.Roles.Get()
+	in.roles = iam.NewRoles(roles)
 	in.iap = in.service().GetIapEnabled() || in.author().who == iapAuthor
-	in.public = in.publicity()
+	in.public = in.question(in.permission, iam.Anonymous()).Decide()
 	in.checked = in.identity
 	if in.iap {
 		in.checked = iam.IdentityOf(in.iapAgent())
@@ -80,8 +86,17 @@ func resolve(s *evidence.Snapshot) *Invocation {
 	return in
 }
 
-func (in *Invocation) service() *runpb.Service   { return in.Service.Or(nil) }
-func (in *Invocation) fn() *functionspb.Function { return in.Function.Or(evidence.Function{}).Function }
+func (in *Invocation) service() *runpb.Service { return in.Service.Or(nil) }
+
+// fn is the function that is called, nil where none was read or the one that
+// was is not this target.
+func (in *Invocation) fn() *functionspb.Function {
+	if in.stray != "" {
+		return nil
+	}
+	return in.Function.Or(evidence.Function{}).Function
+}
+
 func (in *Invocation) configured() caller.Caller { return in.Caller.Or(caller.Caller{}) }
 
 // upgraded lists the states from which on the gen1 URL of a function is served
@@ -90,32 +105,107 @@ var upgraded = []string{"REDIRECT_FUNCTION_UPGRADE_TRAFFIC_SUCCESSFUL", "COMMIT_
 	"COMMIT_FUNCTION_UPGRADE", "COMMIT_FUNCTION_UPGRADE_ERROR"}
 
 func (in *Invocation) resolveTarget() {
-	fn := in.Function.Or(evidence.Function{})
-	in.function = in.Function.Known()
-	in.gen1 = in.function && fn.GetEnvironment() == functionspb.Environment_GEN_1 && !slices.Contains(upgraded, fn.UpgradeState)
-	in.event = fn.GetEventTrigger() != nil || fn.EventOnly || (in.Trigger.Known() && in.function)
-	in.permission = iam.RunInvoke
-	if in.gen1 {
-		in.permission = iam.FunctionsInvoke
-	}
-
 	in.url = in.request.URL
 	if c := in.configured(); in.url == nil && c.URL != "" {
 		in.url, _ = url.Parse(c.URL)
 	}
 	if in.url == nil {
-		in.url = in.loggedURL()
+		in.url = in.observedURL()
 	}
 	in.host = host{Kind: noHost}
 	if in.url != nil {
 		in.host = parseHost(in.url.Hostname())
 	}
+	if h := in.hostHeader(); h != "" {
+		in.host = parseHost(h)
+	}
+	in.stray = in.strayFunction()
+	fn := in.Function.Or(evidence.Function{})
+	in.function = in.Function.Known() && in.stray == ""
+	in.gen1 = in.function && in.standsAlone()
+	in.event = in.function && (fn.GetEventTrigger() != nil || fn.EventOnly) || in.triggered()
+	in.permission = iam.RunInvoke
+	if in.gen1 {
+		in.permission = iam.FunctionsInvoke
+	}
 	in.audiences = in.accepted()
 	in.name = in.resourceName()
 }
 
-// loggedURL is the URL of the first log entry that has one.
-func (in *Invocation) loggedURL() *url.URL {
+// hostHeader is the name in the Host header without its port, "" where none
+// was recorded. The front end finds the service by it, whatever address the
+// request was sent to.
+func (in *Invocation) hostHeader() string {
+	h := or(in.request.Headers.Get("Host"), in.request.Headers.Get(":authority"))
+	if name, _, err := net.SplitHostPort(h); err == nil {
+		return name
+	}
+	return h
+}
+
+// port is the port of the URL, "" for the usual one.
+func (in *Invocation) port() string {
+	if in.url == nil {
+		return ""
+	}
+	usual := map[string]string{"https": "443", "http": "80"}
+	if p := in.url.Port(); p != usual[in.url.Scheme] {
+		return p
+	}
+	return ""
+}
+
+// standsAlone reports whether the function that was read is served by the
+// gen1 stack.
+func (in *Invocation) standsAlone() bool {
+	fn := in.Function.Or(evidence.Function{})
+	return fn.GetEnvironment() == functionspb.Environment_GEN_1 && !slices.Contains(upgraded, fn.UpgradeState)
+}
+
+// strayFunction says why the function that was read is not in front of the
+// service that was read, "" where it is.
+func (in *Invocation) strayFunction() string {
+	fn := in.Function.Or(evidence.Function{})
+	if !in.Function.Known() || !in.Service.Known() {
+		return ""
+	}
+	if in.standsAlone() {
+		if in.host.Kind != functionHost {
+			return "the function is a gen1 function, which does not run on the service"
+		}
+		return ""
+	}
+	of, own := parseName(fn.GetServiceConfig().GetService()), parseName(in.service().GetName())
+	if of.ID == "" || own.ID == "" || of.ID == own.ID && (of.Location == own.Location || own.Location == "" || own.Location == "-") {
+		return ""
+	}
+	return fmt.Sprintf("the function runs on the service %s, and the one given is %s", of.ID, own.ID)
+}
+
+// triggered reports whether an Eventarc trigger was read that leads to this
+// target.
+func (in *Invocation) triggered() bool {
+	t, ok := in.Trigger.Get()
+	if !ok {
+		return false
+	}
+	d := t.GetDestination()
+	service := in.service().GetName()
+	if in.fn() != nil {
+		service = or(service, in.fn().GetServiceConfig().GetService())
+	}
+	switch {
+	case d.GetCloudRun().GetService() != "":
+		return parseName(service).ID == d.GetCloudRun().GetService() || service == "" && in.fn() == nil
+	case d.GetCloudFunction() != "":
+		return in.fn() != nil && parseName(in.fn().GetName()).ID == parseName(d.GetCloudFunction()).ID
+	}
+	return in.Function.Known() && in.stray == ""
+}
+
+// observedURL is the URL that the observed answer is to, nil where it does not
+// show.
+func (in *Invocation) observedURL() *url.URL {
 	for _, e := range in.Logs.Or(nil) {
 		if u, err := url.Parse(e.URL); err == nil && u.Host != "" {
 			return u
@@ -226,11 +316,20 @@ func (in *Invocation) resolveCaller() {
 	in.origin = in.request.Origin
 	if in.origin == "" {
 		in.origin = evidence.Internet
-		kind := or(c.Kind, in.request.Client)
+		kind := in.request.Client
+		if !in.saysWhoCalls() {
+			kind = or(c.Kind, kind)
+		}
 		if in.delivery || (slices.Contains(googleCallers, kind) && !in.foreign(c.Project)) {
 			in.origin = evidence.GoogleService
 		}
 	}
+}
+
+// saysWhoCalls reports whether the request itself says who makes it, so that a
+// configured caller beside it is somebody else's.
+func (in *Invocation) saysWhoCalls() bool {
+	return in.request.Principal != "" || in.request.Headers != nil || in.Token.Known()
 }
 
 // foreign reports whether a caller's project is known to be another one than
@@ -259,10 +358,10 @@ func (in *Invocation) resolveCredential() {
 		in.sent = sent{known: true, credential: t, source: in.Token.Source}
 	case in.request.Principal != "":
 		in.suppose(in.request.Principal, in.Request.Source.At("/principal"))
-	case in.Caller.Known():
-		in.fromCaller()
 	case in.request.Headers != nil:
 		in.sent = sent{known: true, source: in.Request.Source.At("/headers")}
+	case in.Caller.Known():
+		in.fromCaller()
 	}
 	in.identify()
 }
@@ -396,10 +495,10 @@ func (in *Invocation) resolveClient() {
 // target's own first. A policy on a v2 function is not among them: the
 // function is no ancestor of its Cloud Run service.
 func (in *Invocation) allowLayers() []layer {
-	own := layer{Layer: iam.Layer{Resource: "services/" + in.name.ID, Level: iam.Service}, source: in.Policy.Source}
+	own := layer{Layer: iam.Layer{Resource: "services/" + in.name.ID, Level: iam.Service}, document: "policy.json", source: in.Policy.Source}
 	fact := in.Policy
 	if in.gen1 {
-		own.Resource, own.Level = "functions/"+in.name.ID, iam.Function
+		own.Resource, own.Level, own.document = "functions/"+in.name.ID, iam.Function, "function-policy.json"
 		if in.FunctionPolicy.Known() || !in.Policy.Known() {
 			fact, own.source = in.FunctionPolicy, in.FunctionPolicy.Source
 		}
@@ -408,7 +507,8 @@ func (in *Invocation) allowLayers() []layer {
 	out := []layer{own}
 	ancestors, _ := in.Ancestors.Get()
 	for _, a := range ancestors {
-		l := layer{Layer: iam.Layer{Resource: a.Type + "s/" + a.ID, Level: levels[a.Type]}, source: a.Policy.Source}
+		l := layer{Layer: iam.Layer{Resource: strings.TrimSuffix(a.Type+"s/"+a.ID, "/"), Level: levels[a.Type]},
+			document: "ancestor-policies.json", source: a.Policy.Source}
 		fill(&l, a.Policy)
 		out = append(out, l)
 	}
@@ -425,13 +525,37 @@ func fill(l *layer, f evidence.Fact[*iampb.Policy]) {
 	}
 }
 
-func (in *Invocation) query(permission string, id iam.Identity) iam.Query {
-	roles, _ := in.Roles.Get()
+// question asks whether an identity gets through with a permission, by every
+// policy that was read.
+func (in *Invocation) question(permission string, id iam.Identity) iam.Question {
 	groups, _ := in.Groups.Get()
-	return iam.Query{
-		Permission: permission, Identity: id, Context: in.context(),
-		Roles: iam.NewRoles(roles), Groups: iam.Groups(groups),
+	q := iam.Question{
+		Query:    iam.Query{Permission: permission, Identity: id, Context: in.context(), Roles: in.roles, Groups: iam.Groups(groups)},
+		CheckOff: iam.NotGranted, Layers: make([]iam.Layer, len(in.layers)), Above: in.Ancestors.Known(), DenyRead: in.DenyPolicies.Known(),
 	}
+	for i, l := range in.layers {
+		q.Layers[i] = l.Layer
+	}
+	if permission == iam.RunInvoke {
+		q.CheckOff = in.checkOff()
+	}
+	for _, p := range in.DenyPolicies.Or(nil) {
+		q.Deny = append(q.Deny, in.denyLayer(p))
+	}
+	return q
+}
+
+// checkOff says whether the invoker IAM check is off. A gen1 function has none
+// to turn off.
+func (in *Invocation) checkOff() iam.State {
+	svc, known := in.Service.Get()
+	switch {
+	case in.gen1, known && !svc.GetInvokerIamDisabled():
+		return iam.NotGranted
+	case known:
+		return iam.Granted
+	}
+	return iam.Unknown
 }
 
 func (in *Invocation) context() iam.Context {
@@ -449,62 +573,29 @@ func (in *Invocation) context() iam.Context {
 	return c
 }
 
-// read returns the layers that were read, and the others.
-func (in *Invocation) read() (read []iam.Layer, index []int, unread []layer) {
-	for i, l := range in.layers {
-		if l.Policy != nil {
-			read, index = append(read, l.Layer), append(index, i)
-		} else {
-			unread = append(unread, l)
-		}
-	}
-	return read, index, unread
-}
-
-// allow asks the policies that were read about one identity. Its bindings
-// point into in.layers.
-func (in *Invocation) allow(permission string, id iam.Identity) iam.Access {
-	read, index, _ := in.read()
-	a := in.query(permission, id).Allow(read)
-	for i := range a.Bindings {
-		a.Bindings[i].Layer = index[a.Bindings[i].Layer]
-	}
-	return a
-}
-
-// deny asks the deny policies that apply to the service's project or one of
-// its ancestors.
-func (in *Invocation) deny(id iam.Identity) (iam.Denial, bool) {
-	all, ok := in.DenyPolicies.Get()
-	if !ok {
-		return iam.Denial{}, false
-	}
-	applying := make([]*denypb.Policy, len(all))
-	for i, p := range all {
-		if in.attached(p) {
-			applying[i] = p
-		}
-	}
-	return in.query(in.permission, id).Deny(applying), true
-}
-
-// attached reports whether a deny policy hangs on a resource above the
-// service, or may do so for all that is known.
-func (in *Invocation) attached(p *denypb.Policy) bool {
-	point := iam.AttachmentPoint(p.GetName())
-	kind, id, ok := strings.Cut(strings.TrimPrefix(point, "cloudresourcemanager.googleapis.com/"), "/")
-	if !ok {
-		return true
-	}
-	if kind == "projects" {
-		return !in.foreign(id)
+// denyLayer says whether a deny policy hangs on a resource above the service.
+func (in *Invocation) denyLayer(p *denypb.Policy) iam.DenyLayer {
+	out := iam.DenyLayer{Policy: p, Attached: iam.Unknown}
+	point := strings.TrimPrefix(iam.AttachmentPoint(p.GetName()), "cloudresourcemanager.googleapis.com/")
+	kind, id, ok := strings.Cut(point, "/")
+	if out.Point = point; !ok {
+		return out
 	}
 	ancestors, known := in.Ancestors.Get()
-	return !known || slices.ContainsFunc(ancestors, func(a evidence.Ancestor) bool { return a.Type+"s" == kind && a.ID == id })
+	listed := slices.ContainsFunc(ancestors, func(a evidence.Ancestor) bool { return a.Type+"s" == kind && a.ID == id })
+	whole := known && !slices.ContainsFunc(ancestors, func(a evidence.Ancestor) bool { return a.ID == "" })
+	own := []string{in.name.Project, in.projectNumber(), in.Project.Or(evidence.Project{}).ID}
+	switch {
+	case listed, kind == "projects" && contains(own, id):
+		out.Attached = iam.Granted
+	case kind == "projects" && in.foreign(id), kind != "projects" && whole:
+		out.Attached = iam.NotGranted
+	}
+	return out
 }
 
 // cite points at one binding.
-func (in *Invocation) cite(b iam.BindingAccess) evidence.Source {
+func (in *Invocation) cite(b *iam.BindingAccess) evidence.Source {
 	return in.layers[b.Layer].source.At(fmt.Sprintf("/bindings/%d", b.Binding))
 }
 

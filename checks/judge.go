@@ -28,42 +28,88 @@ func Judge(s evidence.Snapshot, o Options) Verdict {
 
 func judge(s evidence.Snapshot, o Options) Verdict {
 	in := resolve(&s)
-	v := Verdict{Target: in.target(), Principal: in.principal}
-	for _, g := range Path() {
-		for _, c := range g.Checks {
-			f := c.Run(in)
-			f.Gate, f.Check = g.Name, c.ID
-			for i := range f.Assumes {
-				f.Assumes[i].Check = cmp.Or(f.Assumes[i].Check, c.ID)
-			}
-			if o.Strict && len(f.Assumes) > 0 && f.Outcome != Warn && f.Outcome != NotApplicable {
-				f.Gather = append(f.Gather, f.Assumes[0].Gather...)
-				f.Outcome, f.Assumes, f.Fixes = Unknown, nil, nil
-			}
-			v.Findings = append(v.Findings, f)
-		}
+	v := Verdict{
+		Target: in.target(), Principal: in.principal, JudgedAt: Moment{Time: s.Now, From: cmp.Or(s.NowFrom, in.momentFrom())},
+		Findings: in.answers(),
 	}
-	v.decide()
+	v.Decision, v.Assumptions = conclude(v.Findings)
+	in.weigh(&v)
+	in.heed(&v)
+	if o.Strict && v.Basis == Assumed {
+		v.doubt()
+	}
+	v.expect()
 	v.Observed = in.observe(&v)
 	return v
 }
 
-// decide draws the decision, its basis and the expected answer from the
-// findings.
-func (v *Verdict) decide() {
-	v.Decision, v.Basis, v.Assumptions = conclude(v.Findings, true)
-	if v.Decision == Denied {
-		// What was seen once is not what the documents say: an observed
-		// failure cannot overrule a proven permission, only explain it.
-		if d, b, a := conclude(v.Findings, false); d == Allowed && b == Proven {
-			for i, f := range v.Findings {
-				if f.Outcome == Fail && f.Observed {
-					v.Findings[i].Outcome = Warn
-				}
+// answers asks every check, in path order.
+func (in *Invocation) answers() []Finding {
+	var out []Finding
+	for _, g := range Path() {
+		for _, c := range g.Checks {
+			f := c.Run(in)
+			f.Gate, f.Check, f.admits = g.Name, c.ID, c.Admits
+			for i := range f.Assumes {
+				f.Assumes[i].Check = cmp.Or(f.Assumes[i].Check, c.ID)
 			}
-			v.Decision, v.Basis, v.Assumptions = d, b, a
+			out = append(out, f)
 		}
 	}
+	return out
+}
+
+// stops reports whether a finding keeps a request from counting as allowed.
+func (f Finding) stops() bool {
+	return f.Outcome == Fail || f.Outcome == Unknown && len(f.Assumes) == 0
+}
+
+// conclude draws the decision from the findings, and what it supposes where it
+// is allowed or open.
+func conclude(findings []Finding) (Decision, []Assumption) {
+	var failed, open, admitted bool
+	var supposed []Assumption
+	for _, f := range findings {
+		switch {
+		case f.Outcome == Fail:
+			failed = true
+		case f.stops():
+			open = true
+		case f.Outcome != NotApplicable:
+			supposed = append(supposed, f.Assumes...)
+		}
+		admitted = admitted || f.admits && f.Outcome == Pass
+	}
+	switch {
+	case failed:
+		return Denied, nil
+	case open || !admitted:
+		return Undetermined, distinct(supposed)
+	}
+	return Allowed, distinct(supposed)
+}
+
+// doubt turns a verdict that rests on assumptions into an open one, for those
+// who allow none: what rests on one is unanswered.
+func (v *Verdict) doubt() {
+	for i := range v.Findings {
+		f := &v.Findings[i]
+		rests := f.Outcome == Fail
+		for _, a := range v.Assumptions {
+			if a.Check == f.Check {
+				rests = true
+				f.Gather = append(f.Gather, a.Gather...)
+			}
+		}
+		if rests || f.Outcome == Unknown {
+			f.Outcome, f.Assumes, f.Fixes = Unknown, nil, nil
+		}
+	}
+	v.Decision = Undetermined
+}
+
+// expect says which answer the decision leads to.
+func (v *Verdict) expect() {
 	switch v.Decision {
 	case Allowed:
 		v.Expected = &Answer{}
@@ -74,160 +120,11 @@ func (v *Verdict) decide() {
 	}
 }
 
-func conclude(findings []Finding, observed bool) (Decision, Basis, []Assumption) {
-	var failed, proven, open, admitted bool
-	var failing, supposed []Assumption
-	for _, f := range findings {
-		switch {
-		case f.Outcome == Fail && f.Observed && !observed:
-		case f.Outcome == Fail:
-			failed = true
-			proven = proven || len(f.Assumes) == 0
-			failing = append(failing, f.Assumes...)
-		case f.Outcome == Unknown && len(f.Assumes) == 0:
-			open = true
-		case f.Outcome == Unknown || f.Outcome == Pass || f.Outcome == Warn:
-			supposed = append(supposed, f.Assumes...)
-		}
-		if f.Outcome == Pass && admits[f.Check] {
-			admitted = true
-		}
-	}
-	switch {
-	case failed && proven:
-		return Denied, Proven, nil
-	case failed:
-		return Denied, Assumed, distinct(failing)
-	case open || !admitted:
-		return Undetermined, Assumed, distinct(supposed)
-	case len(supposed) > 0:
-		return Allowed, Assumed, distinct(supposed)
-	}
-	return Allowed, Proven, nil
-}
-
-// admits names the checks one of which must pass before an invocation counts
-// as allowed, so that a question nobody asked never reads as a permission.
-var admits = map[string]bool{"access-public": true, "access-granted": true, "iap-agent": true}
-
 func distinct(as []Assumption) []Assumption {
 	var out []Assumption
 	for _, a := range as {
 		if !slices.ContainsFunc(out, func(b Assumption) bool { return b.Text == a.Text }) {
 			out = append(out, a)
-		}
-	}
-	return out
-}
-
-// maxRepair bounds the number of fixes that a repair may combine.
-const maxRepair = 4
-
-// prove labels every fix with what it does to the decision, and finds a
-// smallest set of fixes that leads to allowed.
-func prove(s evidence.Snapshot, o Options, v *Verdict) {
-	o.NoFixes = true
-	memo := map[string]Verdict{}
-	rejudge := func(path []Fix) Verdict {
-		key := ""
-		for _, f := range path {
-			key += f.ID + "\x00"
-		}
-		if _, ok := memo[key]; !ok {
-			e := s
-			for _, f := range path {
-				e = f.apply(e)
-			}
-			memo[key] = judge(e, o)
-		}
-		return memo[key]
-	}
-	for i := range v.Findings {
-		for j := range v.Findings[i].Fixes {
-			f := &v.Findings[i].Fixes[j]
-			if f.apply != nil {
-				f.Effect = effect(v.Findings[i], rejudge([]Fix{*f}))
-			}
-		}
-	}
-	for _, f := range repair(*v, rejudge) {
-		v.Repair = append(v.Repair, f.ID)
-		v.offer(f)
-	}
-}
-
-// offer adds a fix that only a repaired verdict proposed to the finding of the
-// same check, so that every fix of the repair can be read.
-func (v *Verdict) offer(f Fix) {
-	if _, ok := v.Fix(f.ID); ok {
-		return
-	}
-	for i := range v.Findings {
-		if v.Findings[i].Check == f.check {
-			f.Effect = Progress
-			v.Findings[i].Fixes = append(v.Findings[i].Fixes, f)
-		}
-	}
-}
-
-// effect compares the finding that offered a fix with the verdict after it.
-func effect(before Finding, after Verdict) Effect {
-	if after.Decision == Allowed {
-		return Leads
-	}
-	for _, f := range after.Findings {
-		if f.Check == before.Check && (f.Outcome == Fail || f.Outcome == Unknown && before.Outcome != Fail) {
-			return Unverified
-		}
-	}
-	return Progress
-}
-
-// repair searches, fewest fixes first, for a set that leads to allowed. Fixes
-// of a failure that shows only after another fix count too.
-func repair(v Verdict, rejudge func([]Fix) Verdict) []Fix {
-	type state struct {
-		path []Fix
-		v    Verdict
-	}
-	level := []state{{nil, v}}
-	for range maxRepair {
-		var next []state
-		for _, st := range level {
-			for _, f := range repairs(st.v) {
-				if slices.ContainsFunc(st.path, func(p Fix) bool { return p.ID == f.ID }) {
-					continue
-				}
-				path := append(slices.Clone(st.path), f)
-				after := rejudge(path)
-				if after.Decision == Allowed {
-					return path
-				}
-				next = append(next, state{path, after})
-			}
-		}
-		level = next
-	}
-	return nil
-}
-
-// repairs returns the modelled fixes of the cause and of its explanations, in
-// the order offered: a set that leaves out the cause repairs nothing.
-func repairs(v Verdict) []Fix {
-	cause, ok := v.Cause()
-	if !ok {
-		return nil
-	}
-	var out []Fix
-	for _, f := range v.Findings {
-		if f.Gate != cause.Gate {
-			continue
-		}
-		for _, x := range f.Fixes {
-			x.check = f.Check
-			if x.apply != nil && !slices.ContainsFunc(out, func(y Fix) bool { return y.ID == x.ID }) {
-				out = append(out, x)
-			}
 		}
 	}
 	return out

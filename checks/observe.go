@@ -42,7 +42,6 @@ func (in *Invocation) observe(v *Verdict) *Observation {
 
 // agreement compares the observed answer with the expected one.
 func (in *Invocation) agreement(v *Verdict, o *Observation) Agreement {
-	const container = "the container"
 	same := false
 	switch {
 	case v.Expected == nil || o.Status == 0 && o.Author == "":

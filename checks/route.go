@@ -25,13 +25,17 @@ Whether a domain of one's own leads to the service is in no document of the serv
 	Run: func(in *Invocation) Finding {
 		switch {
 		case in.url == nil && !in.Request.Known():
-			return assume("no request was given", "the request goes to the service's own URL over https", Command{Argv: []string{"diagnose", "invoke", "--url", or(in.audiences.Preferred(), "URL")}})
+			return assume("request.json", "no request was given", "the request goes to the service's own URL over https", Command{Argv: []string{"diagnose", "invoke", "--url", or(in.audiences.Preferred(), "URL")}})
 		case in.url == nil:
 			return notApplicable("no URL was given; the service's own is supposed")
 		case in.host.Kind == googleAPIHost:
 			return unknown(fmt.Sprintf("%s is a Google API: calling it is no invocation of a service, and an access token is right there", in.host.Name))
+		case in.host.Kind == customHost && in.hostHeader() != "" && parseHost(in.url.Hostname()).Kind == runHost:
+			return in.foreignHostHeader()
 		case in.host.Kind == customHost:
-			return warn(fmt.Sprintf("%s is a name of your own; whether it leads to this service is in no document given", in.host.Name))
+			return Finding{Message: in.host.Name + " is not a host of Google's; no document shows whether it leads to this service", Assumes: in.standing()}
+		case in.port() != "":
+			return Finding{Message: fmt.Sprintf("the service answers on port 443, and the request goes to port %s", in.port()), Assumes: in.standing()}
 		case in.host.Kind == functionHost:
 			return in.functionHostFinding()
 		}
@@ -39,14 +43,31 @@ Whether a domain of one's own leads to the service is in no document of the serv
 	},
 }
 
+// foreignHostHeader answers where a request is sent to run.app with another
+// name in its Host header: the front end looks that name up, and knows it only
+// through a domain mapping.
+func (in *Invocation) foreignHostHeader() Finding {
+	f := fail(fmt.Sprintf("the Host header is %s, by which Google's front end finds the service; the service's host is %s", in.host.Name, in.url.Hostname()),
+		notFound, in.Request.Source.At("/headers/Host"))
+	f.Assumes = []Assumption{{Text: "no domain mapping leads " + in.host.Name + " to the service"}}
+	f.Fixes = []Fix{{ID: "send-own-host", Summary: "Send " + in.url.Hostname() + " in the Host header: a proxy must not forward its visitor's",
+		apply: func(s evidence.Snapshot) evidence.Snapshot {
+			return changeRequest(s, func(r *evidence.Request) {
+				r.Headers.Del("Host")
+				r.Headers.Del(":authority")
+			})
+		}}}
+	return f
+}
+
 func (in *Invocation) functionHostFinding() Finding {
 	fn := in.fn()
 	n := parseName(fn.GetName())
 	switch {
-	case !in.Function.Known() && in.Service.Known():
+	case !in.function && in.Service.Known():
 		return in.serviceOfFunctionHost()
-	case !in.Function.Known():
-		return assume("the function was not read", in.host.Name+" is the function's host", in.describeFunction()...)
+	case !in.function:
+		return assume("function.json", "the function was not read", in.host.Name+" is the function's host", in.describeFunction()...)
 	case in.host.Region != "" && n.Location != "" && in.host.Region != n.Location:
 		return in.wrongHost(fmt.Sprintf("the URL names the region %s, the function is in %s", in.host.Region, n.Location))
 	case in.host.Project != "" && n.Project != "" && !isNumber(n.Project) && in.host.Project != n.Project:
@@ -64,7 +85,7 @@ func (in *Invocation) serviceOfFunctionHost() Finding {
 	if in.host.Region != "" && n.Location != "" && in.host.Region != n.Location {
 		return in.wrongHost(fmt.Sprintf("the URL names the region %s, the service is in %s", in.host.Region, n.Location))
 	}
-	return assume("the function was not read", in.host.Name+" is the host of the function that this service serves", in.describeFunction()...)
+	return assume("function.json", "the function was not read", in.host.Name+" is the host of the function that this service serves", in.describeFunction()...)
 }
 
 func (in *Invocation) runHostFinding() Finding {
@@ -81,24 +102,31 @@ func (in *Invocation) runHostFinding() Finding {
 	}
 	n := in.namedService()
 	switch {
+	case in.multiRegion() && in.host.Service == n.ID:
+		return unknown(fmt.Sprintf("%s is none of the hosts listed, and how a service in several regions names its hosts is not documented", in.host.Name), in.describeService()...)
 	case len(urls) == 0 && n.ID == "":
-		return assume("the service was not read", in.host.Name+" is the service's host", in.describeService()...)
+		return assume("service.json", "the service was not read", in.host.Name+" is the service's host", in.describeService()...)
 	case in.host.Service == "":
 		return in.wrongHost(fmt.Sprintf("%s is none of the service's hosts", in.host.Name))
 	case n.ID != "" && in.host.Service != n.ID:
 		return in.wrongHost(fmt.Sprintf("the URL names the service %s, the service is %s", in.host.Service, n.ID))
-	case n.Location != "" && in.host.Region != "" && in.host.Region != n.Location:
+	case n.Location != "" && n.Location != "-" && in.host.Region != "" && in.host.Region != n.Location:
 		return in.wrongHost(fmt.Sprintf("the URL names the region %s, the service is in %s", in.host.Region, n.Location))
 	case in.host.Number != "" && in.documentNumber() != "" && in.documentNumber() != in.host.Number:
 		return in.wrongHost(fmt.Sprintf("the URL names the project %s, the service is in %s", in.host.Number, in.documentNumber()))
 	case in.host.Number != "" && in.documentNumber() != "":
 		return pass(in.host.Name+" is the service's deterministic URL", in.sourceOfURLs())
 	case in.host.Number != "":
-		return assume("the project's number is not known", in.host.Number+" is the number of the service's project", gcloud("projects", "describe", in.projectWord(), "--format=json"))
+		return assume("project.json", "the project's number is not known", in.host.Number+" is the number of the service's project", gcloud("projects", "describe", in.projectWord(), "--format=json"))
 	case !in.ownHost():
 		return in.wrongHost(fmt.Sprintf("%s is none of the service's hosts", in.host.Name))
 	}
-	return assume("the URLs of the service were not read", in.host.Name+" is the service's host", in.describeService()...)
+	return assume("service.json", "the URLs of the service were not read", in.host.Name+" is the service's host", in.describeService()...)
+}
+
+// multiRegion reports whether the service runs in several regions.
+func (in *Invocation) multiRegion() bool {
+	return len(in.service().GetMultiRegionSettings().GetRegions()) > 0
 }
 
 // knownURLs lists the run.app URLs that the documents give, those of tags
@@ -191,7 +219,8 @@ reaches the container. On cloudfunctions.net the first part of the path is the f
 		case in.host.Kind == functionHost:
 			return in.functionPathFinding()
 		case in.url.Path == "/healthz" && in.host.Kind == customHost:
-			return warn("/healthz is a path that the front end of run.app keeps for itself; whether it does so behind this name is not documented")
+			return assume("", "the front end of run.app keeps the path /healthz for itself; whether it does so behind "+in.host.Name+" is not documented",
+				"/healthz reaches the container behind "+in.host.Name)
 		case in.url.Path == "/healthz":
 			u := *in.url
 			u.Path = "/health"
@@ -220,7 +249,7 @@ func (in *Invocation) functionPathFinding() Finding {
 		}
 		return f
 	case want == "":
-		return assume("the function was not read", got+" is the function's name", in.describeFunction()...)
+		return assume("function.json", "the function was not read", got+" is the function's name", in.describeFunction()...)
 	case got != want:
 		u := *in.url
 		u.Path = "/" + want
@@ -244,7 +273,7 @@ drop the body or the Authorization header. Only a gen1 function with securityLev
 		case in.url == nil || in.url.Scheme != "http":
 			return pass("the request uses https")
 		case in.host.Kind == customHost:
-			return warn("the request uses http; whether this name redirects to https is not known")
+			return assume("", "the request uses http; whether "+in.host.Name+" redirects to https is not known", in.host.Name+" serves http")
 		case optional:
 			return warn("the request uses http, which this gen1 function serves: the token travels unencrypted", in.Function.Source.At("/serviceConfig/securityLevel"))
 		}
@@ -270,9 +299,9 @@ and Google services such as Scheduler, Tasks, Pub/Sub and Eventarc cannot reach 
 		case in.gen1:
 			return notApplicable("a gen1 function has no default URL to turn off")
 		case !onDefault:
-			return notApplicable("the request goes to a name of your own")
+			return notApplicable("the request does not go to the default URL")
 		case !known:
-			return assume("the service was not read", "the default URL of the service is on", in.describeService()...)
+			return assume("service.json", "the service was not read", "the default URL of the service is on", in.describeService()...)
 		case !svc.GetDefaultUriDisabled():
 			return pass("the default URL is on", in.Service.Source.At("/defaultUriDisabled"))
 		}

@@ -26,14 +26,14 @@ var serviceReady = Check{
 		case in.gen1:
 			return notApplicable("a gen1 function is not a Cloud Run service")
 		case !known:
-			return assume("the service was not read", "the service has a serving revision", in.describeService()...)
+			return assume("service.json", "the service was not read", "the service has a serving revision", in.describeService()...)
 		case svc.GetDeleteTime() != nil:
 			return fail("the service was deleted", notFound, in.Service.Source.At("/deleteTime"))
 		}
 		cond, src := svc.GetTerminalCondition(), in.Service.Source.At("/terminalCondition")
 		switch {
 		case cond == nil || cond.GetState() == runpb.Condition_STATE_UNSPECIFIED:
-			return assume("the document does not say whether the service is ready", "the service has a serving revision", in.describeService()...)
+			return assume("service.json", "the document does not say whether the service is ready", "the service has a serving revision", in.describeService()...)
 		case cond.GetState() == runpb.Condition_CONDITION_FAILED && svc.GetLatestReadyRevision() != "":
 			return warn("the last deployment failed, an earlier revision serves: "+cond.GetMessage(), src)
 		case cond.GetState() == runpb.Condition_CONDITION_FAILED:
@@ -43,6 +43,12 @@ var serviceReady = Check{
 		}
 		return pass("ready", src)
 	},
+}
+
+// serves reports whether the service says of itself that a revision serves.
+func (in *Invocation) serves() bool {
+	svc := in.service()
+	return svc.GetDeleteTime() == nil && (svc.GetTerminalCondition().GetState() == runpb.Condition_CONDITION_SUCCEEDED || svc.GetLatestReadyRevision() != "")
 }
 
 // capacityTexts are the log texts of requests that found no instance.
@@ -117,6 +123,9 @@ answer. Its state messages say why.`,
 	Ref:        "https://docs.cloud.google.com/functions/docs/reference/rest/v2/projects.locations.functions",
 	Confidence: Source,
 	Run: func(in *Invocation) Finding {
+		if in.stray != "" {
+			return warn(in.stray+": the function was not used", in.Function.Source)
+		}
 		if !in.function {
 			return notApplicable("no function was given")
 		}
@@ -129,12 +138,15 @@ answer. Its state messages say why.`,
 		case functionspb.Function_ACTIVE:
 			return pass("ACTIVE", src)
 		case functionspb.Function_FAILED:
+			if in.serves() {
+				return warn("the function's deployment failed"+why+"; yet its service is ready, so the two documents contradict each other or an earlier version serves", src)
+			}
 			return fail("the function's deployment failed, it does not serve"+why, Answer{Status: 404, Also: []int{500, 503}}, src)
 		case functionspb.Function_DEPLOYING:
 			return warn("the function is being deployed; the earlier version may still answer"+why, src)
 		case functionspb.Function_DELETING:
 			return warn("the function is being deleted", src)
 		}
-		return assume("the document does not say whether the function is active", "the function is active", in.describeFunction()...)
+		return assume("function.json", "the document does not say whether the function is active", "the function is active", in.describeFunction()...)
 	},
 }

@@ -20,6 +20,9 @@ const (
 	doubtfulState = iam.Unknown
 )
 
+// needKeys gives the keys that verify a signature.
+var needKeys = []Command{{Argv: []string{"diagnose", "invoke", "--jwks", "https://www.googleapis.com/oauth2/v3/certs"}}}
+
 // tokenCheck makes a check that runs only where a JWT is to be judged.
 func tokenCheck(c Check, run func(*Invocation, credential.Credential) Finding) Check {
 	if c.Ref == "" {
@@ -74,7 +77,7 @@ exchanged for a Google-signed ID token. A custom audience does not widen the acc
 	case t.Kind == credential.MalformedJWT || t.Kind == credential.JWE:
 		return notApplicable("the claims cannot be read")
 	case t.Claims.Issuer == "" && t.Signature == credential.SignatureUnknown:
-		return assume("the claims given name no issuer", "Google issued the token")
+		return assume("token.jwt", "the claims given name no issuer", "Google issued the token")
 	case t.Kind == credential.IDToken:
 		return pass("iss is "+t.Claims.Issuer, in.sent.source.At("/iss"))
 	}
@@ -87,7 +90,6 @@ var tokenSignature = tokenCheck(Check{
 passes on by SIGNATURE_REMOVED_BY_GOOGLE, so a token that a container received cannot be used again.`,
 }, func(in *Invocation, t credential.Credential) Finding {
 	keys, known := in.Keys.Get()
-	needKeys := []Command{{Argv: []string{"diagnose", "invoke", "--jwks", "https://www.googleapis.com/oauth2/v3/certs"}}}
 	switch {
 	case t.Signature == credential.SignatureRemoved:
 		return in.rejectToken("the signature was removed by Cloud Run: this token was received by a container and passed on", "")
@@ -100,19 +102,19 @@ passes on by SIGNATURE_REMOVED_BY_GOOGLE, so a token that a container received c
 	case t.Header.Algorithm != "" && t.Header.Algorithm != "RS256":
 		return in.rejectToken(fmt.Sprintf("alg must be RS256, got %q", t.Header.Algorithm), "/header/alg")
 	case t.Signature == credential.SignatureUnknown:
-		return assume("a decoded token has no signature to verify", "the signature is Google's")
+		return assume("token.jwt", "a decoded token has no signature to verify", "the signature is Google's")
 	case !known:
-		return assume("no key set was given, so the signature was not verified"+reasonOf(in.Keys), "the signature is Google's", needKeys...)
+		return assume("jwks.json", "no key set was given, so the signature was not verified"+reasonOf(in.Keys), "the signature is Google's", needKeys...)
 	}
 	switch v := credential.Verify(t, keys); v.State {
 	case credential.Valid:
 		return pass("verified with key "+v.KeyID, in.sent.source, in.Keys.Source)
 	case credential.NoSuchKey:
 		f := in.rejectToken(fmt.Sprintf("no key of the key set has the kid %q of the token", t.Header.KeyID), "/header/kid")
-		f.Assumes = append(f.Assumes, Assumption{Text: "the key set is Google's of the time of the call", Gather: needKeys})
+		f.Assumes = append(f.Assumes, Assumption{Document: "jwks.json", Text: "the key set is Google's of the time of the call", Gather: needKeys})
 		return f
 	case credential.Unverified:
-		return assume("the signature was not verified: "+v.Reason, "the signature is Google's", needKeys...)
+		return assume("jwks.json", "the signature was not verified: "+v.Reason, "the signature is Google's", needKeys...)
 	default:
 		return in.rejectToken("the signature does not verify: "+v.Reason, "")
 	}
@@ -148,7 +150,7 @@ func (in *Invocation) missingTime(t credential.Credential, claim, assumption str
 		return notApplicable("the claims cannot be read")
 	}
 	if t.Signature == credential.SignatureUnknown {
-		return assume("the claims given hold no "+claim, assumption)
+		return assume("token.jwt", "the claims given hold no "+claim, assumption)
 	}
 	if claim == "iat" {
 		return warn("the token has no iat", in.sent.source)
@@ -197,7 +199,7 @@ id is accepted as well. A gen1 function accepts its cloudfunctions.net URL only.
 	case in.host.Kind == googleAPIHost:
 		return notApplicable("a Google API is called, not a service")
 	case len(t.Claims.Audience) == 0 && t.Signature == credential.SignatureUnknown:
-		return assume("the claims given hold no aud", "the audience names the service")
+		return assume("token.jwt", "the claims given hold no aud", "the audience names the service")
 	}
 	return in.audienceFinding(t, src)
 })
@@ -230,7 +232,7 @@ func (in *Invocation) audienceFinding(t credential.Credential, src evidence.Sour
 	}
 	f := fail(best.Reason, rejected, src)
 	if best.Custom {
-		f.Assumes = []Assumption{{Text: "the service has no custom audience like this", Gather: in.describeService()}}
+		f.Assumes = []Assumption{{Document: "service.json", Text: "the service has no custom audience like this", Gather: in.describeService()}}
 	}
 	f.Fixes = in.mint()
 	if aud := auds[0]; hostOf(aud).Kind == customHost && !in.gen1 && aud != "" && in.Service.Known() {

@@ -110,7 +110,7 @@ run.routes.invoke on the service. Without it the function never runs, the reques
 	member := in.triggerMember()
 	switch {
 	case in.isPublic():
-		return notApplicable("not needed: " + in.public.how)
+		return notApplicable("not needed: " + in.anyone())
 	case member == "":
 		return in.unnamedCaller()
 	}
@@ -149,23 +149,20 @@ var triggerReceiver = eventOnly(Check{
 	case in.pubsubTrigger():
 		return notApplicable("a Pub/Sub trigger needs no receiver role")
 	case member == "":
-		return assume("the trigger's service account is not known", "it holds roles/eventarc.eventReceiver on the project")
+		return assume("ancestor-policies.json", "the trigger's service account is not known", "it holds roles/eventarc.eventReceiver on the project")
 	}
-	read, index, _ := in.read()
-	q := in.query(receiveEvent, iam.IdentityOf(member))
+	q := in.question(receiveEvent, iam.IdentityOf(member))
 	q.Roles = in.receiverRoles(false)
-	for _, b := range q.Allow(read).Bindings {
-		if b.State == iam.Granted {
-			return pass(fmt.Sprintf("%s holds %s", member, b.Role), in.layers[index[b.Layer]].source.At(fmt.Sprintf("/bindings/%d", b.Binding)))
-		}
+	if d := q.Decide(); d.State == iam.Granted {
+		return pass(fmt.Sprintf("%s has %s", member, d.Binding.Role), in.cite(d.Binding))
 	}
 	grant := in.grantOnProject("grant-event-receiver", "roles/eventarc.eventReceiver", member)
 	q.Roles = in.receiverRoles(true)
-	maybe := q.Allow(read).State != iam.NotGranted
+	maybe := q.Decide().Access.State != iam.NotGranted
 	if !in.Ancestors.Known() || maybe {
-		return assume("whether "+member+" holds roles/eventarc.eventReceiver on the project is not known", member+" may receive events", in.readPolicy(layer{Layer: iam.Layer{Level: iam.Project}})...)
+		return assume("ancestor-policies.json", "whether "+member+" holds roles/eventarc.eventReceiver on the project is not known", member+" may receive events", in.readPolicy(layer{Layer: iam.Layer{Level: iam.Project}})...)
 	}
-	return withFixes(fail(member+" lacks roles/eventarc.eventReceiver on the project", Answer{Status: 403}, in.Ancestors.Source), []Fix{grant})
+	return withFixes(fail(member+" does not have roles/eventarc.eventReceiver on the project", Answer{Status: 403}, in.Ancestors.Source), []Fix{grant})
 })
 
 // pubsubTrigger reports whether the events come straight from a Pub/Sub topic.
@@ -193,14 +190,12 @@ Without either nothing arrives, and the service logs nothing.`,
 	} else if found := in.boundAgent("@gcp-sa-pubsub.iam.gserviceaccount.com"); found != "" {
 		agent = found
 	}
-	a := in.allow(iam.MintIDToken, iam.IdentityOf(agent))
-	for _, b := range a.Bindings {
-		if b.State == iam.Granted {
-			return pass("Pub/Sub's service agent holds "+b.Role, in.cite(b))
-		}
+	d := in.question(iam.MintIDToken, iam.IdentityOf(agent)).Decide()
+	if d.State == iam.Granted {
+		return pass("Pub/Sub's service agent has "+d.Binding.Role, in.cite(d.Binding))
 	}
-	if !in.Ancestors.Known() || a.State == iam.Unknown {
-		return assume("whether Pub/Sub's service agent may mint tokens is not known", agent+" may mint tokens of the trigger's service account", in.readPolicy(layer{Layer: iam.Layer{Level: iam.Project}})...)
+	if !in.Ancestors.Known() || d.Access.State == iam.Unknown {
+		return assume("ancestor-policies.json", "whether Pub/Sub's service agent may mint tokens is not known", agent+" may mint tokens of the trigger's service account", in.readPolicy(layer{Layer: iam.Layer{Level: iam.Project}})...)
 	}
 	f := fail("Pub/Sub's service agent "+strings.TrimPrefix(agent, "serviceAccount:")+" holds neither roles/pubsub.serviceAgent nor roles/iam.serviceAccountTokenCreator, so no delivery gets its token",
 		Answer{Status: 403}, in.Ancestors.Source)

@@ -3,75 +3,233 @@ package checks
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
+	"cloud.google.com/go/run/apiv2/runpb"
+
+	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
 	"diagnose/internal/iam"
 )
+
+// A Standing says what a member may do. The zero Standing is unknown.
+type Standing int
+
+// The standings.
+const (
+	Unsure Standing = iota
+	May
+	OnlyIf // a condition allows it for some requests
+	Barred // a deny policy blocks what a binding grants
+)
+
+func (s Standing) String() string { return [...]string{"unknown", "may", "only-if", "denied"}[s] }
 
 // A Holder is one member that a binding gives the invoke permission to, or
 // seems to.
 type Holder struct {
 	Member    string
+	Standing  Standing
 	State     iam.State
 	Role, On  string // the role and the resource that it is bound on
 	Cite      evidence.Source
 	Condition string   // the expression, "" where there is none
+	Only      string   // what the condition allows, in words
+	Group     string   // the group or domain through which it is granted, "" where directly
 	Via       []string // members of a group or domain, where they were listed
-	Reason    string   // why it grants nothing, or may not
+	Reason    string   // why it grants nothing, or may not; the deny policy that blocks it
 }
 
 // A WhoReport says who can invoke one target. The zero WhoReport knows nobody.
 type WhoReport struct {
 	Target      Target
-	Permission  string
+	Permission  string       // the one that callers need: IAP's where IAP is on
 	Public      string       // how anyone may invoke, "" where not
-	Holders     []Holder     // granted or unknown, the broadest first
+	Holders     []Holder     // one row a member, the broadest first
 	Ineffective []Holder     // look like a grant and are none
-	Unread      []Assumption // policies that were not read: they may grant more
-	Denied      string       // what deny policies take away, "" where none were read
-	Complete    bool         // the target's own policy was read
+	Unread      []Assumption // documents that could change the list
+	Denied      string       // whom deny policies deny it, "" where none were read
+	Notes       []string     // what else stands in the way
+	Complete    bool         // everything was read that could change the list
 }
 
-// Who lists everybody that the evidence lets invoke the target.
+// Who lists everybody that the evidence lets invoke the target, whatever the
+// path, host and moment of a request.
 func Who(s evidence.Snapshot) WhoReport {
 	in := resolve(&s)
-	w := WhoReport{Target: in.target(), Permission: in.permission, Complete: in.layers[0].Policy != nil}
-	if in.isPublic() {
-		w.Public = in.public.how
+	door := in.door()
+	q := door.Invoke
+	if in.iap {
+		q = door.IAP
 	}
-	read, index, unread := in.read()
-	roles, _ := in.Roles.Get()
-	for _, g := range iam.Grants(in.permission, read, iam.NewRoles(roles), in.context()) {
-		h := in.holder(g, in.layers[index[g.Layer]])
-		switch {
-		case g.State != iam.NotGranted:
-			w.Holders = append(w.Holders, h)
-		case invokerLike(g.Role):
-			w.Ineffective = append(w.Ineffective, h)
-		}
+	w := WhoReport{Target: in.target(), Permission: q.Permission}
+	public := door.Public()
+	if public.State == iam.Granted {
+		w.Public = in.publicBecause(door)
 	}
-	w.Ineffective = append(w.Ineffective, in.boundOnFunction()...)
-	slices.SortStableFunc(w.Holders, func(a, b Holder) int { return cmp.Compare(breadth(b.Member), breadth(a.Member)) })
-	for _, l := range unread {
-		w.Unread = append(w.Unread, Assumption{Text: "the policy of " + l.Resource + " was not read" + in.because(l), Gather: in.readPolicy(l)})
-	}
-	if !in.Ancestors.Known() {
-		w.Unread = append(w.Unread, Assumption{Text: "the policies above the service were not read" + reasonOf(in.Ancestors), Gather: in.ancestorsUnread("").Gather})
-	}
-	w.Denied = in.denialNote()
+	w.Holders = in.rows(door, q)
+	w.Ineffective = append(in.ineffective(q), in.boundOnFunction()...)
+	w.Denied = in.denialNote(q.Permission)
+	w.Notes = in.whoNotes(door, public)
+	w.Unread = in.unreadFor(door, w.Holders)
+	w.Complete = len(w.Unread) == 0 && !slices.ContainsFunc(w.Holders, func(h Holder) bool { return h.Standing == Unsure })
 	return w
 }
 
-func (in *Invocation) holder(g iam.Grant, l layer) Holder {
-	b := l.Policy.GetBindings()[g.Binding]
+// door is everything between a caller and the container. It knows the moment
+// of a request, and neither path nor host.
+func (in *Invocation) door() iam.Door {
+	forAny := func(q iam.Question) iam.Question {
+		q.Context.Path, q.Context.Host = nil, nil
+		return q
+	}
+	d := iam.Door{Invoke: forAny(in.question(in.permission, iam.Identity{})), IAPOn: in.iapState(), IAP: forAny(in.iapQuestion(iam.Identity{}))}
+	if agent := in.iapAgent(); agent != "" {
+		d.Agent = iam.IdentityOf(agent)
+	}
+	setting, _, known := in.ingress()
+	switch {
+	case !known:
+		d.Outside = "the ingress setting was not read"
+	case setting == runpb.IngressTraffic_INGRESS_TRAFFIC_ALL:
+		d.Internet = iam.Granted
+	case setting == runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER:
+		d.Outside = "ingress admits the internet through a load balancer only, and whether one leads here is not known"
+	default:
+		d.Internet, d.Outside = iam.NotGranted, "ingress "+ingressWord(setting)+" keeps the internet out"
+	}
+	return d
+}
+
+func (in *Invocation) iapState() iam.State {
+	switch {
+	case in.iap:
+		return iam.Granted
+	case in.gen1, in.Service.Known():
+		return iam.NotGranted
+	}
+	return iam.Unknown
+}
+
+func (in *Invocation) publicBecause(door iam.Door) string {
+	if in.iap {
+		return "IAP asks nobody to sign in, and its service agent may invoke"
+	}
+	d := door.Invoke.Public()
+	if d.Way == iam.ByCheckOff {
+		return "the invoker IAM check is off, so anyone may invoke"
+	}
+	return fmt.Sprintf("allUsers has %s on %s, so anyone may invoke", d.Binding.Role, in.layers[d.Binding.Layer].Resource)
+}
+
+// rows lists one row for each member that a binding names, and for each member
+// of a group that was listed.
+func (in *Invocation) rows(door iam.Door, q iam.Question) []Holder {
+	rows := map[string]Holder{}
+	keep := func(h Holder) {
+		if old, ok := rows[h.Member]; !ok || standingRank(h.Standing) > standingRank(old.Standing) {
+			rows[h.Member] = h
+		}
+	}
+	for _, g := range q.Holdings() {
+		if g.State == iam.NotGranted {
+			continue
+		}
+		h := in.holder(g, q)
+		in.stand(&h, g, door)
+		for _, m := range h.Via {
+			one := h
+			one.Member, one.Group, one.Via = m, g.Member.String(), nil
+			in.stand(&one, g, door)
+			keep(one)
+		}
+		keep(h)
+	}
+	out := slices.Collect(maps.Values(rows))
+	slices.SortFunc(out, func(a, b Holder) int {
+		return cmp.Or(cmp.Compare(breadth(b.Member), breadth(a.Member)), cmp.Compare(a.Member, b.Member))
+	})
+	return out
+}
+
+func standingRank(s Standing) int {
+	return map[Standing]int{Barred: 0, Unsure: 1, OnlyIf: 2, May: 3}[s]
+}
+
+// stand says what a row's member may do: one account by the whole decision, a
+// set of accounts by what the binding gives.
+func (in *Invocation) stand(h *Holder, g iam.Holding, door iam.Door) {
+	m := iam.ParseMember(h.Member)
+	state, way, reason := g.May, iam.ByBinding, g.Reason
+	if g.State != iam.NotGranted && g.May == iam.NotGranted {
+		way = iam.ByDenyRule
+	}
+	if m.Kind == iam.User || m.Kind == iam.ServiceAccount || m.Kind == iam.AllUsers {
+		d := door.Admit(iam.IdentityOf(h.Member))
+		state, way, reason = d.State, d.Way, d.Reason
+	}
+	h.State, h.Reason = state, reason
+	switch {
+	case state == iam.Granted:
+		h.Standing, h.Reason = May, ""
+	case state == iam.NotGranted && way == iam.ByDenyRule:
+		h.Standing = Barred
+	case state == iam.NotGranted:
+		h.Standing = Barred
+	case h.Condition != "" && g.Condition.State == iam.Unknown && onRequest(h.Condition):
+		h.Standing = OnlyIf
+	}
+}
+
+// onRequest reports whether a condition is about path, host or time alone, so
+// that it holds for some requests.
+func onRequest(expression string) bool {
+	return (strings.Contains(expression, "request.path") || strings.Contains(expression, "request.host")) && !strings.Contains(expression, "resource.")
+}
+
+func (in *Invocation) holder(g iam.Holding, q iam.Question) Holder {
+	l := q.Layers[g.Layer]
+	source := in.layers[g.Layer].source
+	if g.Layer == 0 && in.iap {
+		source = in.IAPPolicy.Source
+	}
+	expression := l.Policy.GetBindings()[g.Binding].GetCondition().GetExpression()
 	return Holder{
 		Member: g.Member.String(), State: g.State, Role: g.Role, On: l.Resource, Reason: g.Reason,
-		Cite:      l.source.At(fmt.Sprintf("/bindings/%d/members/%d", g.Binding, g.Index)),
-		Condition: b.GetCondition().GetExpression(),
-		Via:       slices.Clone(in.Groups.Or(nil)[g.Member.String()]),
+		Cite:      source.At(fmt.Sprintf("/bindings/%d/members/%d", g.Binding, g.Index)),
+		Condition: expression, Only: expression,
+		Via: in.listed(g.Member.String(), map[string]bool{}),
 	}
+}
+
+// listed flattens the members of a group or domain, as far as they are listed.
+func (in *Invocation) listed(member string, seen map[string]bool) []string {
+	if seen[member] {
+		return nil
+	}
+	seen[member] = true
+	var out []string
+	for _, m := range in.Groups.Or(nil)[member] {
+		if _, group := in.Groups.Or(nil)[m]; group {
+			out = append(out, in.listed(m, seen)...)
+		} else if !contains(out, m) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// ineffective lists the bindings that look like a grant and are none.
+func (in *Invocation) ineffective(q iam.Question) []Holder {
+	var out []Holder
+	for _, g := range q.Holdings() {
+		if g.State == iam.NotGranted && (invokerLike(g.Role) || g.Role == accessorRole) {
+			out = append(out, in.holder(g, q))
+		}
+	}
+	return out
 }
 
 // boundOnFunction lists the invoker-like bindings on a v2 function, which
@@ -110,52 +268,110 @@ func breadth(member string) int {
 	return 0
 }
 
-func (in *Invocation) denialNote() string {
+func (in *Invocation) denialNote(permission string) string {
 	policies, ok := in.DenyPolicies.Get()
 	if !ok || in.gen1 {
 		return ""
 	}
 	var denied []string
 	for _, p := range policies {
-		if !in.attached(p) {
+		if in.denyLayer(p).Attached == iam.NotGranted {
 			continue
 		}
 		for _, r := range p.GetRules() {
-			if d := r.GetDenyRule(); iam.Denies(d, in.permission) {
+			if d := r.GetDenyRule(); iam.Denies(d, permission) {
 				denied = append(denied, d.GetDeniedPrincipals()...)
 			}
 		}
 	}
 	if len(denied) == 0 {
-		return "no deny policy covers " + in.permission
+		return "no deny policy covers " + permission
 	}
-	return "deny policies take it from " + strings.Join(denied, ", ")
+	return "deny policies deny it to " + strings.Join(denied, ", ")
+}
+
+// whoNotes says what else keeps those listed from the container.
+func (in *Invocation) whoNotes(door iam.Door, public iam.Decision) []string {
+	var out []string
+	if door.Internet == iam.NotGranted || door.Outside != "" {
+		out = append(out, door.Outside)
+	}
+	if in.iap {
+		agent := in.grantFinding(door.Agent, or(in.iapAgent(), "IAP's service agent"), noFixes)
+		out = append(out, "IAP is on: everybody meets IAP first, and IAP calls as its service agent; "+agent.Message)
+	} else if public.State == iam.Unknown {
+		out = append(out, "whether anyone may invoke is not known: "+public.Reason)
+	}
+	return out
+}
+
+// unreadFor lists the documents that could change who may invoke.
+func (in *Invocation) unreadFor(door iam.Door, rows []Holder) []Assumption {
+	var out []Assumption
+	add := func(document, text string, gather ...Command) {
+		out = append(out, Assumption{Document: document, Text: text, Gather: gather})
+	}
+	for _, l := range in.layers {
+		if l.Policy == nil {
+			add(l.document, "the policy of "+l.Resource+" was not read"+in.because(l), in.readPolicy(l)...)
+		}
+	}
+	if !in.Ancestors.Known() {
+		add("ancestor-policies.json", "the policies above the service were not read"+reasonOf(in.Ancestors), in.ancestorsCommand())
+	}
+	if !in.gen1 && !in.Service.Known() {
+		add("service.json", "the service was not read"+reasonOf(in.Service), in.describeService()...)
+	}
+	if iam.Deniable(door.Invoke.Permission) && !in.DenyPolicies.Known() {
+		add("deny-policies.json", "deny policies were not read"+reasonOf(in.DenyPolicies), in.denyUnread().Gather...)
+	}
+	if in.iap && !in.IAPPolicy.Known() {
+		add("iap-policy.json", "the policy of IAP was not read"+reasonOf(in.IAPPolicy), in.iapPolicyCommand())
+	}
+	for _, h := range rows {
+		if k := iam.ParseMember(h.Member).Kind; (k == iam.Group || k == iam.Domain) && in.Groups.Or(nil)[h.Member] == nil {
+			add("groups.json", "the members of "+h.Member+" are not listed", gcloud("identity", "groups", "memberships", "list", "--group-email="+iam.ParseMember(h.Member).Value, "--format=json"))
+		}
+	}
+	return distinct(out)
 }
 
 // JudgeToken answers the checks about a credential alone. Without a target its
 // audience is not judged. The decision says whether Cloud Run would accept it.
 func JudgeToken(s evidence.Snapshot, target bool) Verdict {
 	in := resolve(&s)
-	v := Verdict{Target: in.target(), Principal: in.principal}
+	in.public = iam.Decision{State: iam.NotGranted} // the question is about a private service
+	v := Verdict{Target: in.target(), Principal: in.principal, JudgedAt: Moment{s.Now, or(s.NowFrom, in.momentFrom())}}
 	for _, g := range []Gate{credentialGate, tokenGate} {
 		for _, c := range g.Checks {
 			f := c.Run(in)
 			if c.ID == "token-audience" && !target {
-				f = notApplicable("no target was given to compare the audience with")
+				f = in.audienceAlone()
 			}
-			f.Gate, f.Check, f.Assumes = g.Name, c.ID, withoutPublic(f.Assumes)
+			f.Gate, f.Check = g.Name, c.ID
+			for i := range f.Assumes {
+				f.Assumes[i].Check = or(f.Assumes[i].Check, c.ID)
+			}
 			v.Findings = append(v.Findings, f)
 		}
 	}
-	v.Decision, v.Basis, v.Assumptions = conclude(append(v.Findings, Finding{Check: "access-granted", Outcome: Pass}), true)
-	if f, ok := v.Cause(); ok && v.Decision == Denied {
-		v.Expected = &f.Answer
+	v.Decision, v.Assumptions = conclude(append(v.Findings, Finding{Outcome: Pass, admits: true}))
+	if v.Decision != Undetermined && len(v.Assumptions) == 0 {
+		v.Basis = Proven
 	}
+	v.expect()
 	return v
 }
 
-// withoutPublic drops the assumption that the service is private, which a
-// question about the token alone takes for granted.
-func withoutPublic(as []Assumption) []Assumption {
-	return slices.DeleteFunc(slices.Clone(as), func(a Assumption) bool { return a.Check == "access-public" })
+// audienceAlone judges the audience of a token where no target was given.
+func (in *Invocation) audienceAlone() Finding {
+	c := in.sent.credential
+	switch {
+	case c.Kind != credential.IDToken || len(c.Claims.Audience) == 0:
+		return notApplicable("no target was given to compare the audience with")
+	case Audiences{}.Accepts(c.Claims.Audience[0], c.Person()).State == iam.NotGranted:
+		return withFixes(fail(Audiences{}.Accepts(c.Claims.Audience[0], c.Person()).Reason, rejected, in.sent.source.At("/aud")), in.mint())
+	}
+	return assume("service.json", fmt.Sprintf("the token is for %q; no target was given to compare that with", c.Claims.Audience[0]),
+		fmt.Sprintf("the service accepts the audience %q", c.Claims.Audience[0]), in.describeService()...)
 }

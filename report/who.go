@@ -32,12 +32,15 @@ type wireHolder struct {
 	Condition string   `json:"condition"`
 	Via       []string `json:"members"`
 	Reason    string   `json:"reason"`
+	Answer    string   `json:"answer"` // may, only-if, denied, unknown
+	Only      string   `json:"only"`
+	Group     string   `json:"group"`
 }
 
 func holdersJSON(hs []checks.Holder) []wireHolder {
 	out := []wireHolder{}
 	for _, h := range hs {
-		out = append(out, wireHolder{h.Member, h.State.String(), h.Role, h.On, wireCite{h.Cite.Document, h.Cite.Pointer}, h.Condition, append([]string{}, h.Via...), h.Reason})
+		out = append(out, wireHolder{h.Member, h.State.String(), h.Role, h.On, wireCite{h.Cite.Document, h.Cite.Pointer}, h.Condition, append([]string{}, h.Via...), h.Reason, h.Standing.String(), h.Only, h.Group})
 	}
 	return out
 }

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"cloud.google.com/go/iam/apiv1/iampb"
-	denypb "cloud.google.com/go/iam/apiv2/iampb"
 
 	"diagnose/internal/estate"
 	"diagnose/internal/iam"
@@ -334,7 +333,7 @@ func (j *Judgement) grantsOf(base grant) []grant {
 		out[i].run, out[i].gen1 = iam.NotGranted, iam.NotGranted
 	}
 	ask := func(permission string, state func(*grant) *iam.State) {
-		for _, g := range iam.Grants(permission, layers, j.roles, j.context) {
+		for _, g := range (iam.Question{Query: iam.Query{Permission: permission, Roles: j.roles, Context: j.context}, Layers: layers}).Holdings() {
 			o := &out[g.Index]
 			o.member, o.condition = g.Member, g.Condition
 			*state(o) = g.State
@@ -445,12 +444,12 @@ func (j *Judgement) denied(chain []*node, id iam.Identity, permission string) ia
 	return iam.Query{Permission: permission, Identity: id, Groups: j.Groups, Context: j.context}.Deny(j.denyOn(chain)).State
 }
 
-func (j *Judgement) denyOn(chain []*node) []*denypb.Policy {
-	var out []*denypb.Policy
+func (j *Judgement) denyOn(chain []*node) []iam.DenyLayer {
+	var out []iam.DenyLayer
 	for _, d := range j.Deny {
 		at := j.canonical(nodeName("//" + iam.AttachmentPoint(d.Policy.GetName())))
 		if slices.ContainsFunc(chain, func(n *node) bool { return n.name == at }) {
-			out = append(out, d.Policy)
+			out = append(out, iam.DenyLayer{Policy: d.Policy, Attached: iam.Granted, Point: at})
 		}
 	}
 	return out

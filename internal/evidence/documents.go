@@ -125,7 +125,7 @@ func readDenyPolicies(s *Snapshot, src Source, data []byte) error {
 		}
 		if len(p.GetRules()) == 0 {
 			// A list of policies leaves their rules out.
-			s.DenyPolicies = Unknown[[]*denypb.Policy](fmt.Errorf("the rules of %s are not shown: read it with gcloud iam policies get", p.GetName()), src)
+			s.DenyPolicies = Unknown[[]*denypb.Policy](UnreadRules{[]string{p.GetName()}}, src)
 			return nil
 		}
 		out = append(out, p)
@@ -246,4 +246,14 @@ func readTags(s *Snapshot, src Source, data []byte) error {
 	}
 	s.Tags = Known(out, src)
 	return nil
+}
+
+// UnreadRules is why deny policies are unknown that are known to be there: a
+// list of policies names them and leaves their rules out.
+type UnreadRules struct {
+	Names []string // resource names
+}
+
+func (u UnreadRules) Error() string {
+	return "the rules of " + strings.Join(u.Names, ", ") + " are not shown: read them with gcloud iam policies get"
 }

@@ -17,7 +17,8 @@ const (
 )
 
 // A Layer is one allow policy on the path from the target upwards. A nil
-// Policy was not read, for the given reason.
+// Policy was not read. Reason says why, or why a policy that was read may have
+// more bindings than are shown.
 type Layer struct {
 	Resource string
 	Level    Level
@@ -48,22 +49,18 @@ type BindingAccess struct {
 	Reason           string // why it is not granted, or unknown
 }
 
-// An Access is the answer of the allow policies. The zero Access is unknown.
+// An Access is the answer of the allow policies that were read. The zero
+// Access is unknown.
 type Access struct {
 	State    State
 	Bindings []BindingAccess // every binding, in order
-	Unread   []int           // positions of the layers that were not read
 }
 
-// Allow asks the allow policies. One binding can show a grant; only all of
-// them, read and decided, show its absence.
+// Allow asks the allow policies that were read. One binding can show a grant;
+// that none does is the answer of these alone, and Decide's to complete.
 func (q Query) Allow(layers []Layer) Access {
 	a := Access{State: NotGranted}
 	for i, l := range layers {
-		if l.Policy == nil {
-			a.Unread = append(a.Unread, i)
-			continue
-		}
 		for j, b := range l.Policy.GetBindings() {
 			x := q.binding(b)
 			x.Layer, x.Binding = i, j
@@ -72,9 +69,6 @@ func (q Query) Allow(layers []Layer) Access {
 				a.State = x.State
 			}
 		}
-	}
-	if len(layers) == 0 || len(a.Unread) > 0 && a.State != Granted {
-		a.State = Unknown
 	}
 	return a
 }
@@ -139,45 +133,4 @@ func firstOf(list ...string) string {
 		}
 	}
 	return ""
-}
-
-// A Grant is what one binding gives to one of its members, whoever asks.
-type Grant struct {
-	Layer, Binding, Index int // positions of layer, binding and member
-	Role                  string
-	Member                Member
-	State                 State
-	Reason                string // why it grants nothing, or may not
-	Condition             Condition
-}
-
-// Grants lists what each binding gives to each of its members. Bindings whose
-// role does not carry the permission are listed as not granted.
-func Grants(permission string, layers []Layer, roles Roles, c Context) []Grant {
-	var out []Grant
-	for i, l := range layers {
-		for j, b := range l.Policy.GetBindings() {
-			carries, why := roles.Carries(b.GetRole(), permission)
-			cond := Condition{State: Granted}
-			if carries != NotGranted {
-				cond = EvalCondition(b.GetCondition(), c)
-			}
-			for k, s := range b.GetMembers() {
-				m := ParseMember(s)
-				can, cannot := m.CanPresentIDToken()
-				g := Grant{Layer: i, Binding: j, Index: k, Role: b.GetRole(), Member: m, Condition: cond}
-				g.State = both(both(carries, can), cond.State)
-				switch g.State {
-				case carries:
-					g.Reason = why
-				case can:
-					g.Reason = cannot
-				default:
-					g.Reason = cond.Reason
-				}
-				out = append(out, g)
-			}
-		}
-	}
-	return out
 }

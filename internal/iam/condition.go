@@ -394,3 +394,11 @@ func instantOf(e ast.Expr) time.Time {
 	}
 	return t
 }
+
+// conditionDocument says what would settle a condition that is unknown.
+func conditionDocument(c Condition) Document {
+	if strings.Contains(c.Reason, "the tags of") {
+		return TagBindings
+	}
+	return RequestDetails
+}

@@ -2,6 +2,7 @@ package iam
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	denypb "cloud.google.com/go/iam/apiv2/iampb"
@@ -21,8 +22,14 @@ const (
 // A Denial is the answer of the deny policies, with the rule that decided.
 type Denial struct {
 	State        DenyState
-	Policy, Rule int
+	Policy, Rule int    // positions
+	Name         string // the policy's short name
 	Reason       string
+	// Attached says whether the policy hangs above the target; Unknown where
+	// that is supposed, and Point is what it hangs on.
+	Attached State
+	Point    string
+	Needs    Document // what would settle an unknown denial
 }
 
 // AttachmentPoint returns the resource that a deny policy hangs on, from its
@@ -42,73 +49,105 @@ func AttachmentPoint(name string) string {
 // deniable is how deny policies name the permissions that they can deny. The
 // invocation of a gen1 function is not among them:
 // https://docs.cloud.google.com/iam/docs/deny-permissions-support.
-var deniable = map[string]string{RunInvoke: "run.googleapis.com/routes.invoke"}
+var deniable = map[string]string{
+	RunInvoke:    "run.googleapis.com/routes.invoke",
+	AccessViaIAP: "iap.googleapis.com/webServiceVersions.accessViaIAP",
+}
 
-// Deny asks the deny policies, a nil one being skipped. Policies are
-// independent of each other: one rule that denies is enough.
-func (q Query) Deny(policies []*denypb.Policy) Denial {
+// Deniable reports whether deny policies can deny a permission.
+func Deniable(permission string) bool { return deniable[permission] != "" }
+
+// Deny asks the deny policies. Policies are independent of each other: one
+// rule that denies is enough, and one on a policy that certainly applies
+// counts before one that is only supposed to.
+func (q Query) Deny(policies []DenyLayer) Denial {
 	permission, ok := deniable[q.Permission]
 	out := Denial{State: NotDenied}
 	if !ok {
 		return out
 	}
 	for i, p := range policies {
-		for j, r := range p.GetRules() {
-			state, why := q.denyRule(r.GetDenyRule(), permission)
-			switch state {
-			case Denied:
-				return Denial{Denied, i, j, why}
-			case DenyUnknown:
-				if out.State == NotDenied {
-					out = Denial{DenyUnknown, i, j, why}
-				}
+		if p.Attached == NotGranted {
+			continue
+		}
+		for j, r := range p.Policy.GetRules() {
+			d := q.denyRule(r.GetDenyRule(), permission)
+			d.Policy, d.Rule, d.Attached, d.Point = i, j, p.Attached, p.Point
+			d.Name = p.Policy.GetName()[strings.LastIndexByte(p.Policy.GetName(), '/')+1:]
+			if d.stronger(out) {
+				out = d
 			}
 		}
 	}
 	return out
 }
 
-func (q Query) denyRule(r *denypb.DenyRule, permission string) (DenyState, string) {
+// stronger reports whether a denial counts before another one.
+func (d Denial) stronger(than Denial) bool {
+	rank := func(d Denial) int {
+		switch {
+		case d.State == Denied && d.Attached == Granted:
+			return 3
+		case d.State == Denied:
+			return 2
+		case d.State == DenyUnknown:
+			return 1
+		}
+		return 0
+	}
+	return rank(d) > rank(than)
+}
+
+func (q Query) denyRule(r *denypb.DenyRule, permission string) Denial {
+	no := Denial{State: NotDenied}
 	if !anyPermission(r.GetDeniedPermissions(), permission) || anyPermission(r.GetExceptionPermissions(), permission) {
-		return NotDenied, ""
+		return no
 	}
 	denied, by, why := q.principals(r.GetDeniedPrincipals())
 	if denied == NotGranted {
-		return NotDenied, ""
+		return no
 	}
-	excepted, _, whyExcepted := q.principals(r.GetExceptionPrincipals())
+	excepted, exception, whyExcepted := q.principals(r.GetExceptionPrincipals())
 	if excepted == Granted {
-		return NotDenied, ""
+		return no
 	}
 	condition := evalDenial(r.GetDenialCondition(), q.Context)
 	switch {
 	case condition == NotGranted:
-		return NotDenied, ""
+		return no
 	case condition == Unknown:
-		return DenyUnknown, "its denial condition depends on the tags of the service, which are not known"
+		return Denial{State: DenyUnknown, Needs: TagBindings,
+			Reason: "its denial condition depends on the tags of the service, which are not known"}
 	case denied == Unknown:
-		return DenyUnknown, why
+		return Denial{State: DenyUnknown, Needs: memberDocument(by), Reason: why}
 	case excepted == Unknown:
-		return DenyUnknown, "an exception may cover the caller: " + whyExcepted
+		return Denial{State: DenyUnknown, Needs: memberDocument(exception), Reason: "an exception may cover the caller: " + whyExcepted}
 	}
-	return Denied, "deniedPrincipals has " + by
+	return Denial{State: Denied, Reason: "deniedPrincipals has " + by}
 }
 
-// anyPermission reports whether a permission is listed, alone or by a group
-// such as run.googleapis.com/routes.* or run.googleapis.com/*.
+// anyPermission reports whether a permission is listed, alone or by a group:
+// all of a resource (run.googleapis.com/routes.*), all of a service
+// (run.googleapis.com/*.*, or /*), or one verb of all resources.
 func anyPermission(list []string, permission string) bool {
-	for _, p := range list {
-		if p == permission {
-			return true
-		}
-		if prefix, ok := strings.CutSuffix(p, "*"); ok {
-			prefix = strings.TrimSuffix(strings.TrimSuffix(prefix, "."), "*.")
-			if prefix = strings.TrimSuffix(prefix, "*"); prefix != "" && strings.HasPrefix(permission, prefix) {
-				return true
-			}
-		}
+	return slices.ContainsFunc(list, func(p string) bool { return coversPermission(p, permission) })
+}
+
+func coversPermission(pattern, permission string) bool {
+	if pattern == permission {
+		return true
 	}
-	return false
+	service, what, ok := strings.Cut(pattern, "/")
+	own, of, _ := strings.Cut(permission, "/")
+	if !ok || service != own {
+		return false
+	}
+	if what == "*" {
+		return true
+	}
+	resource, verb, _ := strings.Cut(what, ".")
+	ownResource, ownVerb, _ := strings.Cut(of, ".")
+	return (resource == "*" || resource == ownResource) && (verb == "*" || verb == ownVerb)
 }
 
 // principals says whether a list of deny principals covers the identity.

@@ -1,0 +1,524 @@
+package checks
+
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"cloud.google.com/go/functions/apiv2/functionspb"
+	"cloud.google.com/go/iam/apiv1/iampb"
+	denypb "cloud.google.com/go/iam/apiv2/iampb"
+	"cloud.google.com/go/iap/apiv1/iappb"
+	"cloud.google.com/go/run/apiv2/runpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"diagnose/internal/caller"
+	"diagnose/internal/evidence"
+	"diagnose/internal/iam"
+)
+
+// A possibility is what a document that was not read may hold. A verdict is
+// proven where no possibility turns it: the judge is asked again with each of
+// them, so that no check has to know what it does not know.
+type possibility struct {
+	document string // the kind of document, a member of a case
+	text     string // what is supposed instead, a clause
+	gather   []Command
+	apply    func(evidence.Snapshot) evidence.Snapshot
+}
+
+// extreme is the source of a supposed document.
+var extreme = evidence.Source{Document: "supposed"}
+
+// possibilities lists what the documents that were not read may hold, one for
+// each kind of document of a case and each way in which it could matter.
+func (in *Invocation) possibilities() []possibility {
+	return slices.Concat(
+		in.otherRequests(), in.otherMoments(), in.otherServices(), in.otherFunctions(), in.otherPolicies(),
+		in.otherDenials(), in.otherGroups(), in.otherIAP(), in.otherProjects(), in.otherCallers(),
+	)
+}
+
+// otherRequests: without a request, one over https to the service's own URL
+// from the internet is supposed.
+func (in *Invocation) otherRequests() []possibility {
+	if in.Request.Known() {
+		return nil
+	}
+	suppose := func(text, flag string, change func(*evidence.Request)) possibility {
+		return possibility{"request.json", text, []Command{{Argv: []string{"diagnose", "invoke", flag}}},
+			func(s evidence.Snapshot) evidence.Snapshot { return changeRequest(s, change) }}
+	}
+	var out []possibility
+	for _, o := range evidence.Origins {
+		if o != in.origin {
+			out = append(out, suppose("the request comes from "+in.originWord(), "--source=SOURCE", func(r *evidence.Request) { r.Origin = o }))
+		}
+	}
+	for _, path := range []string{"/", "/healthz", "/other"} {
+		if u, err := url.Parse(or(in.audiences.Preferred(), "https://service.example")); err == nil {
+			u.Path += path
+			out = append(out, suppose("the request goes to the service's own URL over https", "--url=URL", func(r *evidence.Request) { r.URL = u }))
+		}
+	}
+	if !in.Token.Known() && !in.Caller.Known() && in.delivery {
+		out = append(out, suppose("the event source calls, and nobody directly", "--url=URL", func(r *evidence.Request) { r.Headers = http.Header{} }))
+	}
+	return out
+}
+
+// otherMoments: where nothing says when the request was made, now is supposed.
+func (in *Invocation) otherMoments() []possibility {
+	if in.momentSaid() {
+		return nil
+	}
+	text := "the request is made at " + in.Now.UTC().Format(time.RFC3339)
+	moments := []time.Time{in.Now.AddDate(-30, 0, 0), in.Now.AddDate(30, 0, 0)}
+	if t := in.sent.credential.Claims.IssuedAt; t != nil {
+		moments = append(moments, t.Add(time.Second))
+	}
+	if t := in.sent.credential.Claims.Expiry; t != nil {
+		moments = append(moments, t.Add(-time.Second))
+	}
+	var out []possibility
+	for _, m := range moments {
+		out = append(out, possibility{"request.json", text, []Command{{Argv: []string{"diagnose", "invoke", "--at=TIME"}}},
+			func(s evidence.Snapshot) evidence.Snapshot {
+				s.Now, s.NowFrom = m, "--at"
+				return s
+			}})
+	}
+	return out
+}
+
+// momentSaid reports whether the user or the request says when it was made.
+func (in *Invocation) momentSaid() bool {
+	return in.NowFrom == "--at" || in.NowFrom == "request.json" || in.momentFrom() == "request.json"
+}
+
+// otherServices: what the service may say of itself.
+func (in *Invocation) otherServices() []possibility {
+	if in.Service.Known() || in.gen1 && in.host.Kind == functionHost {
+		return nil
+	}
+	suppose := func(text string, change func(*runpb.Service)) possibility {
+		return possibility{"service.json", text, in.describeService(), func(s evidence.Snapshot) evidence.Snapshot {
+			svc := in.supposedService()
+			change(svc)
+			s.Service = evidence.Known(svc, extreme)
+			return s
+		}}
+	}
+	out := []possibility{
+		suppose("the service's own document says nothing else", func(*runpb.Service) {}),
+		suppose("the invoker IAM check of the service is on", func(s *runpb.Service) { s.InvokerIamDisabled = true }),
+		suppose("ingress admits the request", func(s *runpb.Service) { s.Ingress = runpb.IngressTraffic_INGRESS_TRAFFIC_NONE }),
+		suppose("ingress admits the request", func(s *runpb.Service) { s.Ingress = runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_ONLY }),
+		suppose("IAP is off on the service", func(s *runpb.Service) { s.IapEnabled = true }),
+		suppose("the default URL of the service is on", func(s *runpb.Service) { s.DefaultUriDisabled = true }),
+		suppose("the service is not deleted", func(s *runpb.Service) { s.DeleteTime = timestamppb.New(in.Now) }),
+		suppose("the service has a serving revision", func(s *runpb.Service) {
+			s.TerminalCondition, s.LatestReadyRevision = &runpb.Condition{State: runpb.Condition_CONDITION_FAILED}, ""
+		}),
+		suppose(in.host.Name+" is the service's host", func(s *runpb.Service) {
+			s.Uri, s.Urls = "https://other-zz99zz99zz-ew.a.run.app", []string{"https://other-zz99zz99zz-ew.a.run.app"}
+		}),
+	}
+	for _, aud := range in.sent.credential.Claims.Audience {
+		out = append(out, suppose("the service has no custom audience like the token's", func(s *runpb.Service) { s.CustomAudiences = []string{aud} }))
+		if hostOf(aud).Kind == runHost {
+			out = append(out, suppose("the service has no URL like the token's audience", func(s *runpb.Service) { s.Urls = append(s.Urls, aud) }))
+		}
+	}
+	return out
+}
+
+// supposedService is a service that fits what is known of the target.
+func (in *Invocation) supposedService() *runpb.Service {
+	name := or(in.fn().GetServiceConfig().GetService(),
+		"projects/"+in.projectWord()+"/locations/"+in.regionWord()+"/services/"+in.serviceWord())
+	s := &runpb.Service{Name: name, Ingress: runpb.IngressTraffic_INGRESS_TRAFFIC_ALL, LatestReadyRevision: "revisions/1",
+		TerminalCondition: &runpb.Condition{State: runpb.Condition_CONDITION_SUCCEEDED}}
+	if in.host.Kind == runHost {
+		s.Urls = append(s.Urls, "https://"+in.url.Host)
+	}
+	if u := in.fn().GetServiceConfig().GetUri(); u != "" && !contains(s.Urls, u) {
+		s.Urls = append(s.Urls, u)
+	}
+	if len(s.Urls) > 0 {
+		s.Uri = s.Urls[0]
+	}
+	if tag := in.host.Tag; tag != "" {
+		s.Traffic = []*runpb.TrafficTarget{{Tag: tag}}
+	}
+	return s
+}
+
+// otherFunctions: what a function in front of the service may say.
+func (in *Invocation) otherFunctions() []possibility {
+	if in.Function.Known() {
+		return nil
+	}
+	suppose := func(text string, f *functionspb.Function) possibility {
+		return possibility{"function.json", text, in.describeFunction(), func(s evidence.Snapshot) evidence.Snapshot {
+			s.Function = evidence.Known(evidence.Function{Function: f}, extreme)
+			return s
+		}}
+	}
+	base := func() *functionspb.Function {
+		return &functionspb.Function{
+			Name:        "projects/" + in.projectWord() + "/locations/" + in.regionWord() + "/functions/" + in.functionWord(),
+			Environment: functionspb.Environment_GEN_2, State: functionspb.Function_ACTIVE,
+			ServiceConfig: &functionspb.ServiceConfig{Service: in.service().GetName()},
+		}
+	}
+	event, failed, gen1 := base(), base(), base()
+	event.EventTrigger = &functionspb.EventTrigger{EventType: "google.cloud.storage.object.v1.finalized"}
+	failed.State = functionspb.Function_FAILED
+	gen1.Environment, gen1.ServiceConfig = functionspb.Environment_GEN_1, &functionspb.ServiceConfig{}
+	if in.host.Kind == functionHost {
+		for _, f := range []*functionspb.Function{event, failed, gen1} {
+			f.Url = origin(in.url) + "/" + functionPath(in.url)
+		}
+	}
+	out := []possibility{
+		suppose("the function is not event-driven", event),
+		suppose("the function is active", failed),
+		suppose("the target is not a gen1 function", gen1),
+	}
+	if !in.Service.Known() {
+		internal := base()
+		internal.ServiceConfig.IngressSettings = functionspb.ServiceConfig_ALLOW_INTERNAL_ONLY
+		out = append(out, suppose("ingress admits the request", internal))
+	}
+	return out
+}
+
+// otherPolicies: what an allow policy may grant, to everyone and to whom IAM
+// is asked about.
+func (in *Invocation) otherPolicies() []possibility {
+	var out []possibility
+	role := in.invokerRole()
+	members := []string{"allUsers"}
+	for _, m := range []string{in.principal, in.iapAgent(), in.triggerMember()} {
+		if m != "" && !contains(members, m) {
+			members = append(members, m)
+		}
+	}
+	grant := func(member string) *iampb.Policy {
+		return &iampb.Policy{Bindings: []*iampb.Binding{{Role: role, Members: []string{member}}}}
+	}
+	texts := func(l layer, m string) string {
+		if m == "allUsers" {
+			return "the policy of " + l.Resource + " does not make it public"
+		}
+		return "the policy of " + l.Resource + " does not grant it to " + m
+	}
+	for i, l := range in.layers {
+		if l.Policy != nil {
+			continue
+		}
+		for _, m := range members {
+			out = append(out, possibility{l.document, texts(l, m), in.readPolicy(l),
+				func(s evidence.Snapshot) evidence.Snapshot { return in.withLayer(s, i, grant(m)) }})
+		}
+		out = append(out, possibility{l.document, "the policy of " + l.Resource + " grants it", in.readPolicy(l),
+			func(s evidence.Snapshot) evidence.Snapshot { return in.withLayer(s, i, &iampb.Policy{}) }})
+	}
+	if in.Ancestors.Known() {
+		return out
+	}
+	for _, m := range members {
+		text := "no policy of the project, its folders or its organization makes it public"
+		if m != "allUsers" {
+			text = "no policy of the project, its folders or its organization grants it to " + m
+		}
+		out = append(out, possibility{"ancestor-policies.json", text, []Command{in.ancestorsCommand()},
+			func(s evidence.Snapshot) evidence.Snapshot { return in.withAncestors(s, grant(m)) }})
+	}
+	return append(out, possibility{"ancestor-policies.json", "the deny policies hang above the service", []Command{in.ancestorsCommand()},
+		func(s evidence.Snapshot) evidence.Snapshot { return in.withAncestors(s, &iampb.Policy{}) }})
+}
+
+// withLayer returns the evidence with the policy of one layer read.
+func (in *Invocation) withLayer(s evidence.Snapshot, i int, p *iampb.Policy) evidence.Snapshot {
+	switch {
+	case i > 0:
+		ancestors := slices.Clone(s.Ancestors.Or(nil))
+		ancestors[i-1].Policy = evidence.Known(p, extreme)
+		s.Ancestors = evidence.Known(ancestors, s.Ancestors.Source)
+	case in.gen1:
+		s.FunctionPolicy = evidence.Known(p, extreme)
+	default:
+		s.Policy = evidence.Known(p, extreme)
+	}
+	return s
+}
+
+// withAncestors returns the evidence with a project's policy and an empty one
+// of an organization that no document names.
+func (in *Invocation) withAncestors(s evidence.Snapshot, p *iampb.Policy) evidence.Snapshot {
+	s.Ancestors = evidence.Known([]evidence.Ancestor{
+		{ID: in.projectWord(), Type: "project", Policy: evidence.Known(p, extreme)},
+		{ID: "0", Type: "organization", Policy: evidence.Known(&iampb.Policy{}, extreme)},
+	}, extreme)
+	return s
+}
+
+// otherDenials: a deny policy may deny everyone.
+func (in *Invocation) otherDenials() []possibility {
+	if in.DenyPolicies.Known() {
+		return nil
+	}
+	rule := &denypb.DenyRule{DeniedPrincipals: []string{"principalSet://goog/public:all"},
+		DeniedPermissions: []string{"run.googleapis.com/*.*", "iap.googleapis.com/*.*"}}
+	p := &denypb.Policy{Name: "policies/cloudresourcemanager.googleapis.com%2Fprojects%2F" + in.projectWord() + "/denypolicies/supposed",
+		Rules: []*denypb.PolicyRule{{Kind: &denypb.PolicyRule_DenyRule{DenyRule: rule}}}}
+	return []possibility{{"deny-policies.json", "no deny policy denies " + in.permission + " to the caller", []Command{in.denyCommand()},
+		func(s evidence.Snapshot) evidence.Snapshot {
+			s.DenyPolicies = evidence.Known([]*denypb.Policy{p}, extreme)
+			return s
+		}}}
+}
+
+// otherGroups: a domain that is matched by its name may have other members.
+func (in *Invocation) otherGroups() []possibility {
+	if in.Groups.Known() {
+		return nil
+	}
+	empty := map[string][]string{}
+	for _, l := range in.layers {
+		for _, b := range l.Policy.GetBindings() {
+			for _, m := range b.GetMembers() {
+				if k := iam.ParseMember(m).Kind; k == iam.Group || k == iam.Domain {
+					empty[m] = []string{}
+				}
+			}
+		}
+	}
+	if len(empty) == 0 {
+		return nil
+	}
+	return []possibility{{"groups.json", "the caller is a member of the groups and domains that are bound", in.gatherCaller(),
+		func(s evidence.Snapshot) evidence.Snapshot {
+			s.Groups = evidence.Known(empty, extreme)
+			return s
+		}}}
+}
+
+// otherIAP: what IAP's policy and settings may say where IAP is on.
+func (in *Invocation) otherIAP() []possibility {
+	if !in.iap {
+		return nil
+	}
+	var out []possibility
+	if !in.IAPPolicy.Known() {
+		for _, m := range []string{"allUsers", in.principal, ""} {
+			p := &iampb.Policy{}
+			text := "IAP's policy admits the caller"
+			if m != "" {
+				p.Bindings = []*iampb.Binding{{Role: accessorRole, Members: []string{m}}}
+				text = "IAP's policy does not admit " + m
+			}
+			out = append(out, possibility{"iap-policy.json", text, []Command{in.iapPolicyCommand()},
+				func(s evidence.Snapshot) evidence.Snapshot {
+					s.IAPPolicy = evidence.Known(p, extreme)
+					return s
+				}})
+		}
+	}
+	if in.IAPSettings.Known() {
+		return out
+	}
+	for text, settings := range map[string]*iappb.AccessSettings{
+		"IAP does not let OPTIONS pass":            optionsAllowed,
+		"IAP asks for Google accounts only":        otherIdentities,
+		"the token's audience is not one of IAP's": in.ownAudience(),
+		"the token's audience is one of IAP's":     otherAudience,
+	} {
+		out = append(out, possibility{"iap-settings.json", text, []Command{in.iapSettingsCommand()},
+			func(s evidence.Snapshot) evidence.Snapshot {
+				s.IAPSettings = evidence.Known(&iappb.IapSettings{AccessSettings: settings}, extreme)
+				return s
+			}})
+	}
+	slices.SortFunc(out, func(a, b possibility) int { return cmp.Compare(a.text, b.text) })
+	return out
+}
+
+// otherProjects: the number of the project may be another one than a host
+// suggests.
+func (in *Invocation) otherProjects() []possibility {
+	if in.Project.Known() || in.documentNumber() != "" {
+		return nil
+	}
+	return []possibility{{"project.json", "the URL's project number is that of the service's project", []Command{in.projectCommand()},
+		func(s evidence.Snapshot) evidence.Snapshot {
+			s.Project = evidence.Known(evidence.Project{ID: in.name.Project, Number: "1"}, extreme)
+			return s
+		}}}
+}
+
+// otherCallers: a configured caller may call where nothing says who does.
+func (in *Invocation) otherCallers() []possibility {
+	if in.Caller.Known() || in.saysWhoCalls() {
+		return nil
+	}
+	var out []possibility
+	for _, c := range []caller.Caller{
+		{Kind: "cloud-scheduler", Project: in.name.Project, Token: caller.IDToken, Audience: in.audiences.Preferred(), ServiceAccount: "caller@example.iam.gserviceaccount.com"},
+		{Kind: "cloud-tasks", Project: in.name.Project, Token: caller.NoToken},
+	} {
+		out = append(out, possibility{"caller.json", "no Google service of the same project calls", in.gatherCaller(),
+			func(s evidence.Snapshot) evidence.Snapshot {
+				s.Caller = evidence.Known(c, extreme)
+				return s
+			}})
+	}
+	return out
+}
+
+// weigh says what the decision rests on: every possibility that turns it is
+// an assumption, and so is what no document settles.
+func (in *Invocation) weigh(v *Verdict) {
+	switch v.Decision {
+	case Allowed:
+		v.Assumptions = append(v.Assumptions, in.turningAllowed(v.Findings)...)
+	case Denied:
+		v.Assumptions = in.turningDenied(v.Findings)
+	default:
+		return
+	}
+	v.Assumptions = distinct(append(v.Assumptions, in.standing()...))
+	v.Basis = Proven
+	if len(v.Assumptions) > 0 {
+		v.Basis = Assumed
+	}
+}
+
+// turningAllowed lists what would stop a request that nothing stops. What a
+// check already supposes of a document is not said twice.
+func (in *Invocation) turningAllowed(findings []Finding) []Assumption {
+	var out []Assumption
+	for _, p := range in.possibilities() {
+		after := in.supposing(p)
+		if d, _ := conclude(after); d == Allowed {
+			continue
+		}
+		i := slices.IndexFunc(after, func(f Finding) bool { return f.stops() })
+		if i < 0 {
+			i = slices.IndexFunc(after, func(f Finding) bool { return f.admits })
+		}
+		said := slices.ContainsFunc(findings[i].Assumes, func(a Assumption) bool { return a.Document == p.document })
+		if !said {
+			out = append(out, Assumption{Check: after[i].Check, Document: p.document, Text: p.text, Gather: p.gather})
+		}
+	}
+	return out
+}
+
+// turningDenied lists what would lift the refusal. One refusal that nothing
+// lifts is enough; else those of the cause are told.
+func (in *Invocation) turningDenied(findings []Finding) []Assumption {
+	turning := map[int][]Assumption{}
+	var failing []int
+	for i, f := range findings {
+		if f.Outcome == Fail {
+			failing = append(failing, i)
+			turning[i] = slices.Clone(f.Assumes)
+		}
+	}
+	for _, p := range in.possibilities() {
+		after := in.supposing(p)
+		for _, i := range failing {
+			if after[i].Outcome != Fail {
+				turning[i] = append(turning[i], Assumption{Check: findings[i].Check, Document: p.document, Text: p.text, Gather: p.gather})
+			}
+		}
+	}
+	for _, i := range failing {
+		if len(turning[i]) == 0 {
+			return nil
+		}
+	}
+	return turning[failing[0]]
+}
+
+func (in *Invocation) supposing(p possibility) []Finding {
+	s := p.apply(*in.Snapshot)
+	return resolve(&s).answers()
+}
+
+// standing lists what no document settles: what stands between the caller and
+// the service.
+func (in *Invocation) standing() []Assumption {
+	var out []Assumption
+	add := func(text string) { out = append(out, Assumption{Check: "route-host", Text: text}) }
+	switch {
+	case in.host.Kind == customHost:
+		add(in.host.Name + " leads to this service, and what stands there passes the request on as it is")
+	case in.port() != "":
+		add("port " + in.port() + " of " + in.host.Name + " leads to this service")
+	}
+	switch in.request.Origin {
+	case evidence.LoadBalancer, evidence.InternalLoadBalancer:
+		add("the load balancer leads to this service and passes the request on as it is")
+	}
+	return out
+}
+
+// heed lets an observed answer speak where the documents do not prove
+// otherwise: what the container answered has passed every gate, and what a
+// front refused has not.
+func (in *Invocation) heed(v *Verdict) {
+	in.withoutObserved(v)
+	a := in.author()
+	supposed := Assumption{Check: "answer-origin", Text: "what was observed is the answer to this request"}
+	switch {
+	case v.Basis == Proven, a.who == "":
+	case a.who == container && v.Decision != Allowed:
+		v.Decision, v.Assumptions = Allowed, []Assumption{supposed}
+	case a.refused() && v.Decision != Denied:
+		i := slices.IndexFunc(v.Findings, func(f Finding) bool { return f.Check == "answer-origin" })
+		v.Findings[i].Outcome = Fail
+		v.Decision, v.Assumptions = Denied, []Assumption{supposed}
+	}
+}
+
+// withoutObserved keeps a failure that was seen once from overruling what the
+// documents prove: it then only explains the answer.
+func (in *Invocation) withoutObserved(v *Verdict) {
+	if v.Decision != Denied || v.Basis == Proven {
+		return
+	}
+	less := slices.Clone(v.Findings)
+	for i := range less {
+		if less[i].Outcome == Fail && less[i].Observed {
+			less[i].Outcome, less[i].Assumes = Warn, nil
+		}
+	}
+	w := Verdict{Findings: less}
+	w.Decision, w.Assumptions = conclude(less)
+	if in.weigh(&w); w.Decision == Allowed && w.Basis == Proven {
+		v.Findings, v.Decision, v.Basis, v.Assumptions = less, w.Decision, w.Basis, w.Assumptions
+	}
+}
+
+// momentFrom is what says the moment judged at, where the evidence does not
+// tell.
+func (in *Invocation) momentFrom() string {
+	if !in.request.Time.IsZero() && in.request.Time.Equal(in.Now) {
+		return "request.json"
+	}
+	return "now"
+}
+
+// invokerRole is the smallest role that lets a caller invoke the target.
+func (in *Invocation) invokerRole() string {
+	if in.gen1 {
+		return "roles/cloudfunctions.invoker"
+	}
+	return iam.MinimalInvoker
+}
