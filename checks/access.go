@@ -52,7 +52,7 @@ func (in *Invocation) refuse(f Finding) Finding {
 	why := in.privacyUnknown()
 	switch {
 	case in.iap:
-		return notApplicable("IAP judges the caller's credential, not Cloud Run")
+		return notApplicable(iapJudges)
 	case in.isPublic():
 		f.Outcome, f.Fixes = Warn, nil
 		f.Message += "; the service is public, so this does not stop the call"

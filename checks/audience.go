@@ -44,11 +44,13 @@ func (a Audiences) Preferred() string {
 
 // An AudienceAnswer says whether one audience is accepted: Granted,
 // NotGranted, or Unknown where Google does not document it. Custom is set
-// where a custom audience that was not read could turn a refusal.
+// where a custom audience that was not read could turn a refusal. Supposed is
+// what an accepted one rests on, "" where Google documents it.
 type AudienceAnswer struct {
-	State  iam.State
-	Reason string
-	Custom bool
+	State    iam.State
+	Reason   string
+	Custom   bool
+	Supposed string
 }
 
 // Accepts judges one audience of a token. person says whether the token is
@@ -82,7 +84,7 @@ func (a Audiences) near(aud string) AudienceAnswer {
 	}
 	want := a.wanted()
 	if strings.HasSuffix(aud, ".apps.googleusercontent.com") {
-		return refused("aud is the OAuth client %q; of client ids only gcloud's own is accepted%s", aud, want)
+		return refused("aud is the OAuth client %q, which is not a custom audience of the service; of other clients only gcloud's own is accepted%s", aud, want)
 	}
 	u, err := url.Parse(aud)
 	if err != nil || u.Host == "" {
@@ -128,8 +130,11 @@ func (a Audiences) nearFunction(aud string, u *url.URL, want string) AudienceAns
 func (a Audiences) nearRun(aud string, u *url.URL, h host, want string) AudienceAnswer {
 	base := origin(u)
 	if strings.Trim(u.Path, "/") != "" && (contains(a.URLs, base) || len(a.URLs) == 0) {
-		return AudienceAnswer{Reason: fmt.Sprintf(
-			"aud %q carries a path: documented as refused, yet the default audience of Cloud Scheduler, Cloud Tasks and Pub/Sub%s", aud, want)}
+		return AudienceAnswer{State: iam.Granted, Reason: fmt.Sprintf("aud is %q, the service's URL with a path", aud),
+			Supposed: fmt.Sprintf("a path behind the URL is accepted in practice; set the audience to %s to be sure", base)}
+	}
+	if contains(a.URLs, strings.ToLower(strings.TrimSuffix(base, ":"+u.Port()))) {
+		return AudienceAnswer{Reason: fmt.Sprintf("aud %q differs from the service's URL in its port or case; whether that is accepted is not documented%s", aud, want)}
 	}
 	for _, known := range a.URLs {
 		k := hostOf(known)

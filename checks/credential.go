@@ -20,7 +20,12 @@ carries one.`,
 	Confidence: Documented,
 	Run: func(in *Invocation) Finding {
 		c := in.sent.credential
+		if f, two := in.twoCallers(); two {
+			return f
+		}
 		switch {
+		case in.iap:
+			return notApplicable(iapJudges)
 		case in.gen1 && in.delivery:
 			return notApplicable("events reach a gen1 function without a credential of the caller")
 		case !in.sent.known:
@@ -46,6 +51,21 @@ carries one.`,
 		}
 		return in.refuse(f)
 	},
+}
+
+// iapJudges is why Cloud Run's own questions about a credential do not arise.
+const iapJudges = "IAP judges the caller's credential, not Cloud Run"
+
+// twoCallers answers where the question is about one principal and the token
+// is another's: whose invocation is meant is not known.
+func (in *Invocation) twoCallers() (Finding, bool) {
+	asked, who := in.request.Principal, in.sent.credential.Who()
+	if asked == "" || who == "" || in.sent.supposed || in.sent.config || strings.EqualFold(asked, who) {
+		return Finding{}, false
+	}
+	f := unknown(fmt.Sprintf("two callers are named: the token is that of %s, and the question is about %s; leave one out", who, asked))
+	f.Cites = []evidence.Source{in.sent.source, in.Request.Source.At("/principal")}
+	return f, true
 }
 
 func (in *Invocation) sentWhat() string {
@@ -92,6 +112,9 @@ it received sends a token whose signature Cloud Run has removed.`,
 	Confidence: Documented,
 	Run: func(in *Invocation) Finding {
 		sel := in.sent.selection
+		if in.iap {
+			return notApplicable(iapJudges)
+		}
 		if in.sent.credential.Kind == credential.Several {
 			return in.refuse(withFixes(fail("the header holds several tokens, and one is expected", rejected, in.sent.source), in.mint()))
 		}
@@ -109,9 +132,9 @@ it received sends a token whose signature Cloud Run has removed.`,
 			f := fail("a forwarded X-Serverless-Authorization overrides the token in Authorization", rejected, src)
 			return in.refuse(withFixes(f, []Fix{in.dropForwarded()}))
 		case sel.Other != nil:
-			return warn(sel.Header+" counts, and Authorization is left for the application", src)
+			return warn(strings.Join(append([]string{sel.Header + " counts, and " + sel.OtherHeader + " is left for the application"}, sel.Notes...), "; "), src)
 		}
-		return pass(sel.Header+" holds the credential", src)
+		return pass(strings.Join(append([]string{sel.Header + " has the credential"}, sel.Notes...), "; "), src)
 	},
 }
 
@@ -163,6 +186,8 @@ string is answered with 401. An access token is right where the target is a Goog
 	Run: func(in *Invocation) Finding {
 		c := in.sent.credential
 		switch {
+		case in.iap:
+			return notApplicable(iapJudges)
 		case !in.sent.known:
 			return in.noCredentialKnown()
 		case c.Kind == credential.None:
@@ -172,7 +197,11 @@ string is answered with 401. An access token is right where the target is a Goog
 		case c.JWT():
 			return pass(fmt.Sprintf("%s is a JWT", c.Kind), in.sent.source)
 		}
-		return in.refuse(withFixes(fail(fmt.Sprintf("%s is sent where Cloud Run takes a Google-signed ID token", an(c.Kind.String())), rejected, in.sent.source), in.mint()))
+		message := an(c.Kind.String()) + " is sent where Cloud Run takes a Google-signed ID token"
+		if sel := in.sent.selection; sel != nil && c.Kind == credential.Opaque && len(sel.Notes) > 0 {
+			message = strings.Join(sel.Notes, "; ")
+		}
+		return in.refuse(withFixes(fail(message, rejected, in.sent.source), in.mint()))
 	},
 }
 

@@ -173,6 +173,9 @@ var iapCredential = iapCheck(Check{
 sends a Google ID token for IAP's OAuth client, or a JWT that a service account signed for the URL; a browser signs in and
 then sends IAP's cookie. Whether IAP takes OAuth access tokens is not established.`,
 }, func(in *Invocation) Finding {
+	if f, two := in.twoCallers(); two {
+		return f
+	}
 	if f, open := in.iapOpen(); open {
 		return f
 	}
@@ -187,12 +190,12 @@ then sends IAP's cookie. Whether IAP takes OAuth access tokens is not establishe
 		return unknown("the request has IAP's session cookie, which does not show who signed in")
 	case c.Kind == credential.None:
 		return in.iapNone(cite)
+	case in.iapAsksOthers() != "":
+		return unknown("IAP has " + in.iapAsksOthers() + ", and what it then takes from a program is not documented")
 	case c.Kind == credential.IDToken, c.Kind == credential.SelfSigned:
 		return pass("the request sends "+an(c.Kind.String()), got.source)
 	case c.Kind == credential.AccessToken:
 		return withFixes(unknown("whether IAP takes an OAuth access token is not established"), in.iapSignIn())
-	case in.iapAsksOthers() != "":
-		return unknown("IAP has " + in.iapAsksOthers() + ", and what it then takes from a program is not documented")
 	}
 	return withFixes(fail(fmt.Sprintf("IAP is on and does not take %s", an(c.Kind.String())), Answer{Status: 401}, cite, got.source), in.iapSignIn())
 })

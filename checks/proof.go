@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"cloud.google.com/go/functions/apiv2/functionspb"
@@ -48,6 +49,9 @@ func (in *Invocation) otherRequests() []possibility {
 		return nil
 	}
 	suppose := func(text, flag string, change func(*evidence.Request)) possibility {
+		if in.delivery {
+			text = delivered
+		}
 		return possibility{"request.json", text, []Command{{Argv: []string{"diagnose", "invoke", flag}}},
 			func(s evidence.Snapshot) evidence.Snapshot { return changeRequest(s, change) }}
 	}
@@ -64,10 +68,13 @@ func (in *Invocation) otherRequests() []possibility {
 		}
 	}
 	if !in.Token.Known() && !in.Caller.Known() && in.delivery {
-		out = append(out, suppose("the event source calls, and nobody directly", "--url=URL", func(r *evidence.Request) { r.Headers = http.Header{} }))
+		out = append(out, suppose(delivered, "--url=URL", func(r *evidence.Request) { r.Headers = http.Header{} }))
 	}
 	return out
 }
+
+// delivered is supposed of an event-driven target without a request.
+const delivered = "the event source calls, and nobody directly"
 
 // otherMoments: where nothing says when the request was made, now is supposed.
 func (in *Invocation) otherMoments() []possibility {
@@ -201,12 +208,7 @@ func (in *Invocation) otherFunctions() []possibility {
 func (in *Invocation) otherPolicies() []possibility {
 	var out []possibility
 	role := in.invokerRole()
-	members := []string{"allUsers"}
-	for _, m := range []string{in.principal, in.iapAgent(), in.triggerMember()} {
-		if m != "" && !contains(members, m) {
-			members = append(members, m)
-		}
-	}
+	members := in.askedAbout()
 	grant := func(member string) *iampb.Policy {
 		return &iampb.Policy{Bindings: []*iampb.Binding{{Role: role, Members: []string{member}}}}
 	}
@@ -236,10 +238,28 @@ func (in *Invocation) otherPolicies() []possibility {
 			text = "no policy of the project, its folders or its organization grants it to " + m
 		}
 		out = append(out, possibility{"ancestor-policies.json", text, []Command{in.ancestorsCommand()},
-			func(s evidence.Snapshot) evidence.Snapshot { return in.withAncestors(s, grant(m)) }})
+			func(s evidence.Snapshot) evidence.Snapshot { return in.withAncestors(s, grant(m), true) }})
 	}
-	return append(out, possibility{"ancestor-policies.json", "the deny policies hang above the service", []Command{in.ancestorsCommand()},
-		func(s evidence.Snapshot) evidence.Snapshot { return in.withAncestors(s, &iampb.Policy{}) }})
+	return append(out, possibility{"ancestor-policies.json", "the deny policies that were read are on resources above the service", []Command{in.ancestorsCommand()},
+		func(s evidence.Snapshot) evidence.Snapshot { return in.withAncestors(s, &iampb.Policy{}, false) }})
+}
+
+// askedAbout lists the members whose access matters to the verdict.
+func (in *Invocation) askedAbout() []string {
+	out := []string{"allUsers"}
+	add := func(m string) {
+		if m != "" && !contains(out, m) {
+			out = append(out, m)
+		}
+	}
+	add(in.principal)
+	if in.iap {
+		add(in.iapAgent())
+	}
+	if in.event || in.eventTrigger() {
+		add(in.triggerMember())
+	}
+	return out
 }
 
 // withLayer returns the evidence with the policy of one layer read.
@@ -257,13 +277,19 @@ func (in *Invocation) withLayer(s evidence.Snapshot, i int, p *iampb.Policy) evi
 	return s
 }
 
-// withAncestors returns the evidence with a project's policy and an empty one
-// of an organization that no document names.
-func (in *Invocation) withAncestors(s evidence.Snapshot, p *iampb.Policy) evidence.Snapshot {
-	s.Ancestors = evidence.Known([]evidence.Ancestor{
-		{ID: in.projectWord(), Type: "project", Policy: evidence.Known(p, extreme)},
-		{ID: "0", Type: "organization", Policy: evidence.Known(&iampb.Policy{}, extreme)},
-	}, extreme)
+// withAncestors returns the evidence with a project's policy and empty ones
+// above it: of what the deny policies hang on, or of an organization that no
+// document names.
+func (in *Invocation) withAncestors(s evidence.Snapshot, p *iampb.Policy, denying bool) evidence.Snapshot {
+	none := evidence.Known(&iampb.Policy{}, extreme)
+	list := []evidence.Ancestor{{ID: in.projectWord(), Type: "project", Policy: evidence.Known(p, extreme)}}
+	for _, d := range in.question(in.permission, in.identity).Deny {
+		kind, id, ok := strings.Cut(d.Point, "/")
+		if denying && ok && kind != "projects" {
+			list = append(list, evidence.Ancestor{ID: id, Type: strings.TrimSuffix(kind, "s"), Policy: none})
+		}
+	}
+	s.Ancestors = evidence.Known(append(list, evidence.Ancestor{ID: "0", Type: "organization", Policy: none}), extreme)
 	return s
 }
 
@@ -366,12 +392,16 @@ func (in *Invocation) otherCallers() []possibility {
 	if in.Caller.Known() || in.saysWhoCalls() {
 		return nil
 	}
+	text := "no Google service of the same project calls"
+	if in.delivery {
+		text = delivered
+	}
 	var out []possibility
 	for _, c := range []caller.Caller{
 		{Kind: "cloud-scheduler", Project: in.name.Project, Token: caller.IDToken, Audience: in.audiences.Preferred(), ServiceAccount: "caller@example.iam.gserviceaccount.com"},
 		{Kind: "cloud-tasks", Project: in.name.Project, Token: caller.NoToken},
 	} {
-		out = append(out, possibility{"caller.json", "no Google service of the same project calls", in.gatherCaller(),
+		out = append(out, possibility{"caller.json", text, in.gatherCaller(),
 			func(s evidence.Snapshot) evidence.Snapshot {
 				s.Caller = evidence.Known(c, extreme)
 				return s

@@ -32,7 +32,7 @@ func tokenCheck(c Check, run func(*Invocation, credential.Credential) Finding) C
 		t := in.sent.credential
 		switch {
 		case in.iap:
-			return notApplicable("IAP judges the caller's credential, not Cloud Run")
+			return notApplicable(iapJudges)
 		case in.gen1 && in.delivery:
 			return notApplicable("events reach a gen1 function without a token")
 		case !in.sent.known || !t.JWT():
@@ -218,9 +218,14 @@ func (in *Invocation) audienceFinding(t credential.Credential, src evidence.Sour
 	switch best.State {
 	case iam.Granted:
 		if len(auds) > 1 {
-			return warn(best.Reason+", among several audiences; Google's tokens carry one", src)
+			return warn(best.Reason+", among several audiences; Google's tokens have one", src)
 		}
-		return pass(best.Reason, src)
+		f := pass(best.Reason, src)
+		if best.Supposed != "" {
+			f.Assumes = []Assumption{{Text: best.Supposed}}
+			f.Fixes = in.mint()
+		}
+		return f
 	case iam.Unknown:
 		f := Finding{Message: best.Reason, Cites: []evidence.Source{src}, Gather: in.describe()}
 		if in.isPublic() {
@@ -261,8 +266,6 @@ server.`,
 		return f
 	case t.Claims.EmailVerified != nil && !*t.Claims.EmailVerified:
 		return warn(fmt.Sprintf("email is %s, not verified", t.Claims.Email), in.sent.source.At("/email_verified"))
-	case in.request.Principal != "" && !strings.EqualFold(in.request.Principal, t.Who()):
-		return warn(fmt.Sprintf("the token is of %s, not of %s", t.Who(), in.request.Principal), in.sent.source.At("/email"))
 	}
 	return pass("email is "+t.Claims.Email, in.sent.source.At("/email"))
 })
