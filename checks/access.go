@@ -266,14 +266,15 @@ func (in *Invocation) denyUnread() Finding {
 var accessBoundary = Check{
 	ID:    "access-boundary",
 	Title: "no principal access boundary blocks it",
-	Doc: `Principal access boundary policies do not cover run.routes.invoke, so they cannot block a Cloud Run service or a v2
-function. From enforcement version 3 they cover cloudfunctions.googleapis.com/*, so that they can block a gen1 function.`,
+	Doc: `Up to enforcement version 3, principal access boundary policies do not cover run.routes.invoke, so that they do not block
+a Cloud Run service or a v2 function; for version 4, the default, that is not established. From version 3 they cover
+cloudfunctions.googleapis.com/*, so that they can block a gen1 function, and from version 2 IAP.`,
 	Ref:        "https://docs.cloud.google.com/iam/docs/pab-blocked-permissions",
 	Confidence: Documented,
 	Run: func(in *Invocation) Finding {
 		switch {
 		case !in.gen1:
-			return notApplicable("principal access boundaries do not cover run.routes.invoke")
+			return notApplicable("principal access boundaries do not cover run.routes.invoke up to version 3; of version 4 that is not known")
 		case in.isPublic() || in.delivery || in.identity.Anonymous:
 			return notApplicable("no principal is asked for")
 		}

@@ -240,8 +240,9 @@ func (in *Invocation) iapAccess(id iam.Identity, who string) Finding {
 	switch {
 	case d.State == iam.Granted:
 		f := pass(fmt.Sprintf("%s may pass IAP through %s on %s", subject(who), d.Binding.Role, in.iapLayer(d.Binding)), in.citeIAP(d.Binding))
+		f.Assumes = []Assumption{{Text: "no principal access boundary of the caller blocks " + iam.AccessViaIAP}}
 		if slices.ContainsFunc(d.Open, func(o iam.Open) bool { return o.Document == iam.DenyDocuments }) {
-			f.Assumes = []Assumption{{Document: "deny-policies.json", Text: "no deny policy denies " + iam.AccessViaIAP + " to the caller", Gather: []Command{in.denyCommand()}}}
+			f.Assumes = append(f.Assumes, Assumption{Document: "deny-policies.json", Text: "no deny policy denies " + iam.AccessViaIAP + " to the caller", Gather: []Command{in.denyCommand()}})
 		}
 		return f
 	case d.Way == iam.ByDenyRule:

@@ -32,6 +32,12 @@ which is not logged, whatever token it carries.`,
 		if why, ok := in.admitted(setting); ok {
 			return pass(from+why, src)
 		}
+		if in.gen1Push() {
+			f := fail("ingress is "+ingressWord(setting)+", and for a gen1 function a push of Pub/Sub or Eventarc does not count as internal", notFound, src)
+			f.Assumes = []Assumption{{Text: "Pub/Sub and Eventarc do not count as internal for a gen1 function"}}
+			f.Fixes = in.ingressFixes(setting)
+			return f
+		}
 		f := fail("ingress is "+ingressWord(setting)+", which does not admit a request from "+in.originWord()+in.whyOutside(setting), notFound, src)
 		if in.gen1 {
 			f.Answer.Also = []int{403}
@@ -75,7 +81,7 @@ func (in *Invocation) admitted(setting runpb.IngressTraffic) (why string, ok boo
 	case evidence.VPC, evidence.InternalLoadBalancer, evidence.Perimeter:
 		return "", true
 	case evidence.GoogleService:
-		if in.host.Kind == customHost {
+		if in.host.Kind == customHost || in.gen1Push() {
 			return "", false
 		}
 		return " of the same project, on the default URL", true
@@ -83,6 +89,13 @@ func (in *Invocation) admitted(setting runpb.IngressTraffic) (why string, ok boo
 		return "", setting == runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER
 	}
 	return "", false
+}
+
+// gen1Push reports whether Pub/Sub or Eventarc sends the request to a gen1
+// function by HTTP, which its internal ingress does not admit:
+// https://docs.cloud.google.com/functions/1stgendocs/networking/network-settings.
+func (in *Invocation) gen1Push() bool {
+	return in.gen1 && !in.delivery && in.origin == evidence.GoogleService && (in.client == "pubsub-push" || in.client == "eventarc")
 }
 
 func (in *Invocation) whyOutside(setting runpb.IngressTraffic) string {

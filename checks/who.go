@@ -52,6 +52,7 @@ type WhoReport struct {
 	Unread      []Assumption // documents that could change the list
 	Denied      string       // whom deny policies deny it, "" where none were read
 	Notes       []string     // what else stands in the way
+	Answered    bool         // the policy that lets callers in was read
 	Complete    bool         // everything was read that could change the list
 }
 
@@ -64,7 +65,7 @@ func Who(s evidence.Snapshot) WhoReport {
 	if in.iap {
 		q = door.IAP
 	}
-	w := WhoReport{Target: in.target(), Permission: q.Permission}
+	w := WhoReport{Target: in.target(), Permission: q.Permission, Answered: q.Layers[0].Policy != nil}
 	public := door.Public()
 	if public.State == iam.Granted {
 		w.Public = in.publicBecause(door)
@@ -226,7 +227,9 @@ func (in *Invocation) ineffective(q iam.Question) []Holder {
 	var out []Holder
 	for _, g := range q.Holdings() {
 		if g.State == iam.NotGranted && (invokerLike(g.Role) || g.Role == accessorRole) {
-			out = append(out, in.holder(g, q))
+			h := in.holder(g, q)
+			h.Standing = Barred
+			out = append(out, h)
 		}
 	}
 	return out
@@ -243,7 +246,7 @@ func (in *Invocation) boundOnFunction() []Holder {
 	for i, b := range p.GetBindings() {
 		for j, m := range b.GetMembers() {
 			if invokerLike(b.GetRole()) {
-				out = append(out, Holder{Member: m, State: iam.NotGranted, Role: b.GetRole(), On: "functions/" + in.functionWord(),
+				out = append(out, Holder{Member: m, Standing: Barred, State: iam.NotGranted, Role: b.GetRole(), On: "functions/" + in.functionWord(),
 					Cite: in.FunctionPolicy.Source.At(fmt.Sprintf("/bindings/%d/members/%d", i, j)), Reason: "bound on the function, not on its Cloud Run service"})
 			}
 		}
@@ -329,7 +332,7 @@ func (in *Invocation) unreadFor(door iam.Door, rows []Holder) []Assumption {
 		add("iap-policy.json", "the policy of IAP was not read"+reasonOf(in.IAPPolicy), in.iapPolicyCommand())
 	}
 	for _, h := range rows {
-		if k := iam.ParseMember(h.Member).Kind; (k == iam.Group || k == iam.Domain) && in.Groups.Or(nil)[h.Member] == nil {
+		if k := iam.ParseMember(h.Member).Kind; h.Standing != Barred && (k == iam.Group || k == iam.Domain) && in.Groups.Or(nil)[h.Member] == nil {
 			add("groups.json", "the members of "+h.Member+" are not listed", gcloud("identity", "groups", "memberships", "list", "--group-email="+iam.ParseMember(h.Member).Value, "--format=json"))
 		}
 	}

@@ -20,6 +20,7 @@ type wireWho struct {
 	Ineffective   []wireHolder     `json:"ineffective"`
 	Unread        []wireAssumption `json:"unread"`
 	Denied        string           `json:"denied"`
+	Notes         []string         `json:"notes"`
 	Complete      bool             `json:"complete"`
 }
 
@@ -49,7 +50,7 @@ func holdersJSON(hs []checks.Holder) []wireHolder {
 func Who(w io.Writer, format string, r checks.WhoReport, st Style) error {
 	switch format {
 	case "json":
-		out := wireWho{schemaVersion, wireTarget(r.Target), r.Permission, r.Public != "", r.Public, holdersJSON(r.Holders), holdersJSON(r.Ineffective), []wireAssumption{}, r.Denied, r.Complete}
+		out := wireWho{schemaVersion, wireTarget(r.Target), r.Permission, r.Public != "", r.Public, holdersJSON(r.Holders), holdersJSON(r.Ineffective), []wireAssumption{}, r.Denied, append([]string{}, r.Notes...), r.Complete}
 		for _, a := range r.Unread {
 			out.Unread = append(out.Unread, wireAssumption{a.Check, a.Text, shells(a.Gather)})
 		}
@@ -68,25 +69,36 @@ func whoHeadline(r checks.WhoReport) string {
 		name = r.Target.Function
 	}
 	name = orDash(name[strings.LastIndexByte(name, '/')+1:])
-	granted := 0
+	may, only, open := 0, 0, 0
 	for _, h := range r.Holders {
-		if h.State == iam.Granted {
-			granted++
+		switch h.Standing {
+		case checks.May:
+			may++
+		case checks.OnlyIf:
+			only++
+		case checks.Unsure:
+			open++
 		}
 	}
-	open := ""
-	if n := len(r.Holders) - granted; n > 0 {
-		open = fmt.Sprintf("; of %s it is not known", count(n, "more member"))
-	}
+	text := count(may, "member") + " may invoke " + name
 	switch {
 	case r.Public != "":
 		return "anyone may invoke " + name + ": " + r.Public
-	case !r.Complete:
-		return "who may invoke " + name + " is not known: its own policy was not read"
-	case granted == 0:
-		return "the policies read let nobody invoke " + name + open
+	case !r.Answered && len(r.Holders) == 0:
+		return "who may invoke " + name + " is not known: the policy that lets callers in was not read"
+	case may == 0:
+		text = "nobody that the policies name may invoke " + name + " without a condition"
+		if only == 0 {
+			text = "the policies read let nobody invoke " + name
+		}
 	}
-	return fmt.Sprintf("%s may invoke %s%s", count(granted, "member"), name, open)
+	if only > 0 {
+		text += fmt.Sprintf("; %s only for some requests", count(only, "member"))
+	}
+	if open > 0 {
+		text += fmt.Sprintf("; of %s it is not known", count(open, "more member"))
+	}
+	return text
 }
 
 func holderRow(h checks.Holder) []string {
@@ -94,13 +106,21 @@ func holderRow(h checks.Holder) []string {
 	if h.Condition != "" {
 		note = strings.TrimPrefix(note+"; if "+h.Condition, "; ")
 	}
+	if h.Group != "" {
+		note = strings.TrimPrefix(note+"; as a member of "+h.Group, "; ")
+	}
 	switch kind := iam.ParseMember(h.Member).Kind; {
 	case len(h.Via) == 0 && (kind == iam.Group || kind == iam.Domain):
 		note = strings.TrimPrefix(note+"; its members were not listed", "; ")
 	case len(h.Via) > 0:
 		note = strings.TrimPrefix(note+"; members: "+strings.Join(h.Via, ", "), "; ")
 	}
-	return []string{h.Member, h.State.String(), h.Role, h.On, note}
+	return []string{h.Member, standingWord(h), h.Role, h.On, note}
+}
+
+// standingWord is what a member may do, in a word or two.
+func standingWord(h checks.Holder) string {
+	return map[checks.Standing]string{checks.May: "may", checks.OnlyIf: "only if", checks.Barred: "denied", checks.Unsure: "unknown"}[h.Standing]
 }
 
 func whoText(r checks.WhoReport, st Style) *page {
@@ -114,10 +134,13 @@ func whoText(r checks.WhoReport, st Style) *page {
 	p.fact("service", r.Target.Service)
 	p.fact("function", r.Target.Function)
 	p.fact("denied", r.Denied)
-	p.holders("holding it:", r.Holders)
-	p.holders("looking like a grant, and none:", r.Ineffective)
+	for _, n := range r.Notes {
+		p.para("! ", n)
+	}
+	p.holders("who may invoke:", r.Holders)
+	p.holders("look like a grant but are not:", r.Ineffective)
 	if len(r.Unread) > 0 {
-		p.head("not read, and may grant more:")
+		p.head("not read, and could change this list:")
 		seen := map[string]bool{}
 		for _, a := range r.Unread {
 			p.para("- ", a.Text)
@@ -127,8 +150,10 @@ func whoText(r checks.WhoReport, st Style) *page {
 	return p
 }
 
-// stateOutcomes gives the states of a grant the symbols of outcomes.
-var stateOutcomes = map[iam.State]checks.Outcome{iam.Granted: checks.Pass, iam.Unknown: checks.Unknown, iam.NotGranted: checks.Fail}
+// standingOutcomes gives what a member may do the symbols of outcomes.
+var standingOutcomes = map[checks.Standing]checks.Outcome{
+	checks.May: checks.Pass, checks.OnlyIf: checks.Warn, checks.Barred: checks.Fail, checks.Unsure: checks.Unknown,
+}
 
 // holders writes each member with the way in which it comes to the permission.
 func (p *page) holders(title string, hs []checks.Holder) {
@@ -138,7 +163,7 @@ func (p *page) holders(title string, hs []checks.Holder) {
 	p.head(title)
 	var rows [][]string
 	for _, h := range hs {
-		s := symbols[stateOutcomes[h.State]]
+		s := symbols[standingOutcomes[h.Standing]]
 		sign := s.sign
 		if p.st.ASCII {
 			sign = s.ascii
@@ -176,12 +201,12 @@ func whoMarkdown(r checks.WhoReport) string {
 		}
 	}
 	rows("", r.Holders)
-	rows("Look like a grant, and are none", r.Ineffective)
+	rows("Look like a grant but are not", r.Ineffective)
 	if r.Denied != "" {
 		fmt.Fprintf(&b, "\n### Deny policies\n\n%s\n", md(r.Denied))
 	}
 	if len(r.Unread) > 0 {
-		b.WriteString("\n### Not read, and may grant more\n\n")
+		b.WriteString("\n### Not read, and could change this list\n\n")
 		for _, a := range r.Unread {
 			fmt.Fprintf(&b, "- %s\n\n%s\n", md(a.Text), fence("sh", shells(a.Gather)...))
 		}

@@ -24,7 +24,7 @@ func (a *app) whoCommand() *cobra.Command {
 			return err
 		}
 		r := checks.Who(s)
-		if !r.Complete && r.Public == "" {
+		if !r.Answered && r.Public == "" {
 			a.code = exitOpen
 		}
 		return a.print(func(w io.Writer, st report.Style) error { return report.Who(w, a.format, r, st) })
