@@ -12,6 +12,7 @@ import (
 	eventarc "cloud.google.com/go/eventarc/apiv1"
 	functions "cloud.google.com/go/functions/apiv2"
 	deny "cloud.google.com/go/iam/apiv2"
+	iap "cloud.google.com/go/iap/apiv1"
 	run "cloud.google.com/go/run/apiv2"
 	"google.golang.org/api/impersonate"
 	"google.golang.org/api/option"
@@ -34,6 +35,7 @@ type clients struct {
 	asset     func() (*asset.Client, error)
 	deny      func() (*deny.PoliciesClient, error)
 	functions func() (*functions.FunctionClient, error)
+	proxy     func() (*iap.IdentityAwareProxyAdminClient, error)
 	run       func() (*run.ServicesClient, error)
 	triggers  func() (*eventarc.Client, error)
 
@@ -46,6 +48,7 @@ func newClients(ctx context.Context, options []option.ClientOption) *clients {
 	c.asset = lazily(c, ctx, asset.NewClient, options)
 	c.deny = lazily(c, ctx, deny.NewPoliciesClient, options)
 	c.functions = lazily(c, ctx, functions.NewFunctionClient, options)
+	c.proxy = lazily(c, ctx, iap.NewIdentityAwareProxyAdminClient, options)
 	c.run = lazily(c, ctx, run.NewServicesClient, options)
 	c.triggers = lazily(c, ctx, eventarc.NewClient, options)
 	return c

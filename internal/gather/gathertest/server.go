@@ -18,6 +18,7 @@ import (
 	"cloud.google.com/go/functions/apiv2/functionspb"
 	"cloud.google.com/go/iam/apiv1/iampb"
 	denypb "cloud.google.com/go/iam/apiv2/iampb"
+	"cloud.google.com/go/iap/apiv1/iappb"
 	"cloud.google.com/go/run/apiv2/runpb"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -60,6 +61,7 @@ func Start(t testing.TB, w World) *Server {
 	assetpb.RegisterAssetServiceServer(g, assetServer{world: &s.World})
 	denypb.RegisterPoliciesServer(g, denyServer{world: &s.World})
 	eventarcpb.RegisterEventarcServer(g, eventarcServer{world: &s.World})
+	iappb.RegisterIdentityAwareProxyAdminServiceServer(g, iapServer{world: &s.World})
 	iampb.RegisterIAMPolicyServer(g, iamServer{world: &s.World})
 	go g.Serve(l)
 	t.Cleanup(g.Stop)
@@ -94,8 +96,11 @@ func method(full string) string {
 	if name != "GetIamPolicy" {
 		return name
 	}
-	if strings.Contains(service, ".run.") {
+	switch {
+	case strings.Contains(service, ".run."):
 		return "Run." + name
+	case strings.Contains(service, ".iap."):
+		return "IAP." + name
 	}
 	return "Functions." + name
 }
