@@ -78,7 +78,7 @@ func (c *clients) close() {
 // returns the project that the credentials belong to, "" where they name none.
 func clientOptions(ctx context.Context, o Options) ([]option.ClientOption, string, error) {
 	if o.Emulator != "" {
-		return emulated(o.Emulator)
+		return emulated(o.Emulator, o.Dial)
 	}
 	out := []option.ClientOption{option.WithUserAgent("diagnose"), option.WithScopes(scope)}
 	if o.QuotaProject != "" {
@@ -105,11 +105,15 @@ func clientOptions(ctx context.Context, o Options) ([]option.ClientOption, strin
 
 // emulated reaches every API at one address in plaintext and without
 // credentials, as Google's emulators are reached.
-func emulated(address string) ([]option.ClientOption, string, error) {
+func emulated(address string, dial func(context.Context, string) (net.Conn, error)) ([]option.ClientOption, string, error) {
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		return nil, "", fmt.Errorf("DIAGNOSE_EMULATOR_HOST must be host:port, got %q", address)
 	}
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	dialOptions := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
+	if dial != nil {
+		dialOptions = append(dialOptions, grpc.WithContextDialer(dial))
+	}
+	conn, err := grpc.NewClient(address, dialOptions...)
 	if err != nil {
 		return nil, "", fmt.Errorf("reaching the emulator at %s: %w", address, err)
 	}

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -40,6 +41,8 @@ type Options struct {
 	Impersonate  string // e-mail of a service account to read as
 	QuotaProject string
 	Emulator     string // host:port of an emulator of all APIs
+	// Dial reaches the emulator. Where it is nil, TCP does.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 
 	Timeout     time.Duration // for everything; 0 stands for 20 s
 	CallTimeout time.Duration // for one call; 0 stands for 10 s

@@ -38,7 +38,7 @@ func collect(t *testing.T, target string, server *gathertest.Server, change ...f
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := gather.Options{Emulator: server.Address, Project: "shop", Timeout: 5 * time.Second}
+	o := gather.Options{Emulator: server.Address, Dial: server.Dial, Project: "shop", Timeout: 5 * time.Second}
 	for _, f := range change {
 		f(&o)
 	}

@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/proto"
 
 	"diagnose/internal/evidence"
@@ -36,6 +37,7 @@ type Fault func(ctx context.Context, n int) error
 // A Server serves one world. Change its fields before the first call only.
 type Server struct {
 	Address string
+	Dial    func(context.Context, string) (net.Conn, error) // nil for Start
 	World   World
 	Faults  map[string]Fault // by method: "GetService", "Run.GetIamPolicy"
 	Delay   time.Duration    // of every call but the search
@@ -47,14 +49,30 @@ type Server struct {
 	requests []proto.Message
 }
 
-// Start serves a world until the test ends.
+// Start serves a world on a port of this machine until the test ends.
 func Start(t testing.TB, w World) *Server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Address: l.Addr().String(), World: w, Faults: map[string]Fault{}, calls: map[string]int{}}
+	return serve(t, w, l, l.Addr().String())
+}
+
+// Pipe serves a world in memory until the test ends: Dial reaches it. All of
+// it can be in a bubble of testing/synctest, whose clock then decides what is
+// late.
+func Pipe(t testing.TB, w World) *Server {
+	t.Helper()
+	l := bufconn.Listen(1 << 16)
+	s := serve(t, w, l, "127.0.0.1:1")
+	s.Dial = func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }
+	return s
+}
+
+func serve(t testing.TB, w World, l net.Listener, address string) *Server {
+	t.Helper()
+	s := &Server{Address: address, World: w, Faults: map[string]Fault{}, calls: map[string]int{}}
 	g := grpc.NewServer(grpc.UnaryInterceptor(s.intercept))
 	functionspb.RegisterFunctionServiceServer(g, functionServer{world: &s.World})
 	runpb.RegisterServicesServer(g, runServer{world: &s.World})
