@@ -19,11 +19,15 @@ func TestCaptureBehindIAP(t *testing.T) {
 	w := world(audience)
 	w.Service.Or(nil).IapEnabled = true
 	src := evidence.Source{Document: "test"}
-	w.IAPPolicy = evidence.Known(&iampb.Policy{Version: 3, Bindings: []*iampb.Binding{{Role: "roles/iap.httpsResourceAccessor", Members: []string{ann}}}}, src)
-	w.IAPSettings = evidence.Known(&iappb.IapSettings{AccessSettings: &iappb.AccessSettings{OauthSettings: &iappb.OAuthSettings{
-		ClientId: wrapperspb.String("424242-abc.apps.googleusercontent.com"), ClientSecretSha256: wrapperspb.String("sha-canary")}}}, src)
+	w.IAPPolicy = evidence.Known(&iampb.Policy{Version: 3, Bindings: []*iampb.Binding{
+		{Role: "roles/iap.httpsResourceAccessor", Members: []string{ann}}}}, src)
+	w.IAPSettings = evidence.Known(&iappb.IapSettings{AccessSettings: &iappb.AccessSettings{
+		OauthSettings: &iappb.OAuthSettings{
+			ClientId:           wrapperspb.String("424242-abc.apps.googleusercontent.com"),
+			ClientSecretSha256: wrapperspb.String("sha-canary")}}}, src)
 	server := gathertest.Start(t, w)
-	code, out, errs := run(t, map[string]string{emulatorVariable: server.Address}, "capture", "-v", "-o", "iap.txtar", "orders", "--project=shop", "--region=europe-west1")
+	env := map[string]string{emulatorVariable: server.Address}
+	code, out, errs := run(t, env, "capture", "-v", "-o", "iap.txtar", "orders", "--project=shop", "--region=europe-west1")
 	if code != 0 {
 		t.Fatalf("exit %d: %s%s", code, out, errs)
 	}
@@ -36,7 +40,10 @@ func TestCaptureBehindIAP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"-- iap-policy.json --", "roles/iap.httpsResourceAccessor", "-- iap-settings.json --", "424242-abc.apps.googleusercontent.com"} {
+	for _, want := range []string{
+		"-- iap-policy.json --", "roles/iap.httpsResourceAccessor",
+		"-- iap-settings.json --", "424242-abc.apps.googleusercontent.com",
+	} {
 		if !strings.Contains(string(data), want) {
 			t.Errorf("the capture lacks %s:\n%s", want, data)
 		}

@@ -17,24 +17,28 @@ import (
 )
 
 const iapPolicy = `{"version": 3, "etag": "BwX=", "bindings": [{"role": "roles/iap.httpsResourceAccessor", "members": [
-  "user:ann@acme.dev", "group:eng@acme.dev", "domain:acme.dev", "serviceAccount:mover@shop-prod.iam.gserviceaccount.com",
+  "user:ann@acme.dev", "group:eng@acme.dev", "domain:acme.dev",
+  "serviceAccount:mover@shop-prod.iam.gserviceaccount.com",
   "principal://iam.googleapis.com/locations/global/workforcePools/acme-people/subject/ann.smith@acme.dev",
-  "principalSet://iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/acme-ci/attribute.repository/acme/shop"],
+  "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci-acme/attribute.repo/acme/x"],
  "condition": {"title": "office", "expression": "request.path.startsWith(\"/x\")"}}]}`
 
 const iapSettings = `{"name": "projects/123456789012/iap_web/cloud_run-europe-west1/services/orders",
  "accessSettings": {
   "oauthSettings": {"loginHint": "acme.dev", "clientId": "123456789012-a1b2c3acme.apps.googleusercontent.com",
    "clientSecret": "GOCSPX-canary", "clientSecretSha256": "sha-canary",
-   "programmaticClients": ["987654321098-d4e5f6acme.apps.googleusercontent.com", "555555555555.apps.googleusercontent.com",
+   "programmaticClients": ["987654321098-d4e5f6acme.apps.googleusercontent.com",
+    "555555555555.apps.googleusercontent.com",
     "764086051850-6qr4p6gpi6hn506pt8ejuq83di341hur.apps.googleusercontent.com"]},
   "gcipSettings": {"tenantIds": ["acme-tenant-x1", "acme-tenant-y2"],
    "loginPageUri": "https://login.acme.dev/?apiKey=AIzaSyA0123456789012345678901234567890123"},
   "corsSettings": {"allowHttpOptions": true},
   "allowedDomainsSettings": {"enable": true, "domains": ["acme.dev", "acme-two.dev"]},
-  "workforceIdentitySettings": {"workforcePools": ["locations/global/workforcePools/acme-people"],
+  "workforceIdentitySettings": {
+   "workforcePools": ["locations/global/workforcePools/acme-people"],
    "oauth2": {"clientId": "acme-client", "clientSecret": "oauth2-canary", "clientSecretSha256": "oauth2-sha-canary"}}},
- "applicationSettings": {"cookieDomain": "acme.dev", "accessDeniedPageSettings": {"accessDeniedPageUri": "https://help.acme.dev/"}}}`
+ "applicationSettings": {"cookieDomain": "acme.dev",
+  "accessDeniedPageSettings": {"accessDeniedPageUri": "https://help.acme.dev/"}}}`
 
 // iapCase is the case of a service behind IAP, and the documents it is made of.
 func iapCase(t *testing.T) ([]txtar.File, *iampb.Policy, *iappb.IapSettings) {
@@ -135,13 +139,19 @@ func TestAnonymizedIAP(t *testing.T) {
 	files, _, _ := iapCase(t)
 	anonymous := capture.Anonymize(files)
 	text := string(txtar.Format(&txtar.Archive{Files: anonymous}))
-	for _, id := range []string{"acme", "shop", "orders", "ann", "smith", "eng@", "mover", "-x1", "-y2", "123456789012", "987654321098", "555555555555", "a1b2c3", "d4e5f6"} {
+	for _, id := range []string{
+		"acme", "shop", "orders", "ann", "smith", "eng@", "mover", "-x1", "-y2",
+		"123456789012", "987654321098", "555555555555", "a1b2c3", "d4e5f6",
+	} {
 		if strings.Contains(text, id) {
 			t.Errorf("the anonymized case has %q:\n%s", id, text)
 		}
 	}
-	for _, keep := range []string{"roles/iap.httpsResourceAccessor", "iap_web/cloud_run-europe-west1/services/", "roles/iam.serviceAccountTokenCreator", "request.path",
-		"764086051850-6qr4p6gpi6hn506pt8ejuq83di341hur.apps.googleusercontent.com", "/workforcePools/", "/attribute.repository/"} {
+	for _, keep := range []string{
+		"roles/iap.httpsResourceAccessor", "iap_web/cloud_run-europe-west1/services/",
+		"roles/iam.serviceAccountTokenCreator", "request.path", "/workforcePools/", "/attribute.repo/",
+		"764086051850-6qr4p6gpi6hn506pt8ejuq83di341hur.apps.googleusercontent.com",
+	} {
 		if !strings.Contains(text, keep) {
 			t.Errorf("the anonymized case lacks %q:\n%s", keep, text)
 		}
@@ -151,14 +161,16 @@ func TestAnonymizedIAP(t *testing.T) {
 	read(t, anonymous, "iap-policy.json", &policy)
 	read(t, anonymous, "iap-settings.json", &settings)
 	oauth := settings.GetAccessSettings().GetOauthSettings()
-	if id := oauth.GetClientId().GetValue(); !regexp.MustCompile(`^\d+-[a-z0-9]+\.apps\.googleusercontent\.com$`).MatchString(id) {
+	client := regexp.MustCompile(`^\d+-[a-z0-9]+\.apps\.googleusercontent\.com$`)
+	if id := oauth.GetClientId().GetValue(); !client.MatchString(id) {
 		t.Errorf("client ID %s", id)
 	}
 	number, _, _ := strings.Cut(oauth.GetClientId().GetValue(), "-")
 	if !strings.HasPrefix(settings.GetName(), "projects/"+number+"/") {
 		t.Errorf("client of project %s, resource %s", number, settings.GetName())
 	}
-	if members := policy.GetBindings()[0].GetMembers(); members[2] != "domain:"+oauth.GetLoginHint().GetValue() {
-		t.Errorf("member %s, hint %s", members[2], oauth.GetLoginHint().GetValue())
+	hint := oauth.GetLoginHint().GetValue()
+	if members := policy.GetBindings()[0].GetMembers(); members[2] != "domain:"+hint {
+		t.Errorf("member %s, hint %s", members[2], hint)
 	}
 }

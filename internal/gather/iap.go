@@ -22,7 +22,9 @@ type proxied struct {
 // iap reads the policy and the settings of IAP where the service has IAP on.
 // It waits for the service, which alone tells; a service that is not known or
 // has IAP off leaves both not gathered.
-func (c *collector) iap(ctx context.Context, t Target, name string, service func() evidence.Fact[*runpb.Service], place func() hierarchy) proxied {
+func (c *collector) iap(
+	ctx context.Context, t Target, name string, service func() evidence.Fact[*runpb.Service], place func() hierarchy,
+) proxied {
 	svc, _ := service().Get()
 	if !svc.GetIapEnabled() {
 		return proxied{}
@@ -56,9 +58,10 @@ func projectNumber(t Target, svc *runpb.Service, place func() hierarchy) (string
 	if isNumber(t.Project) {
 		return t.Project, nil
 	}
+	name, location := lastPart(svc.GetName()), part("/"+svc.GetName(), "locations")
 	for _, u := range svc.GetUrls() {
 		own, err := ParseTarget(u)
-		if err == nil && isNumber(own.Project) && own.Name == lastPart(svc.GetName()) && own.Location == part("/"+svc.GetName(), "locations") {
+		if err == nil && isNumber(own.Project) && own.Name == name && own.Location == location {
 			return own.Project, nil
 		}
 	}
@@ -69,25 +72,28 @@ func projectNumber(t Target, svc *runpb.Service, place func() hierarchy) (string
 	if h.err == nil {
 		h.err = errors.New("the asset inventory does not say it")
 	}
-	return "", fmt.Errorf("IAP names a service by the number of its project, and the number of %s is not known: %w", t.Project, h.err)
+	return "", fmt.Errorf("IAP names a service by the number of its project, and the number of %s is not known: %w",
+		t.Project, h.err)
 }
 
 func (c *collector) iapPolicy(ctx context.Context, resource string) evidence.Fact[*iampb.Policy] {
-	return fact(ctx, c, getIAPPolicy, resource, iapURL+resource+":getIamPolicy", func(ctx context.Context, o gax.CallOption) (*iampb.Policy, error) {
+	read := func(ctx context.Context, o gax.CallOption) (*iampb.Policy, error) {
 		client, err := c.proxy()
 		if err != nil {
 			return nil, err
 		}
 		return client.GetIamPolicy(ctx, policyRequest(resource), o)
-	})
+	}
+	return fact(ctx, c, getIAPPolicy, resource, iapURL+resource+":getIamPolicy", read)
 }
 
 func (c *collector) iapSettings(ctx context.Context, resource string) evidence.Fact[*iappb.IapSettings] {
-	return fact(ctx, c, getIAPSettings, resource, iapURL+resource+":iapSettings", func(ctx context.Context, o gax.CallOption) (*iappb.IapSettings, error) {
+	read := func(ctx context.Context, o gax.CallOption) (*iappb.IapSettings, error) {
 		client, err := c.proxy()
 		if err != nil {
 			return nil, err
 		}
 		return client.GetIapSettings(ctx, &iappb.GetIapSettingsRequest{Name: resource}, o)
-	})
+	}
+	return fact(ctx, c, getIAPSettings, resource, iapURL+resource+":iapSettings", read)
 }

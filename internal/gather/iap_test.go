@@ -37,7 +37,8 @@ func behindIAP(t *testing.T, change ...func(*runpb.Service)) evidence.Snapshot {
 	s.IAPSettings = evidence.Known(&iappb.IapSettings{
 		Name: "projects/424242/iap_web/cloud_run-europe-west1/services/orders",
 		AccessSettings: &iappb.AccessSettings{OauthSettings: &iappb.OAuthSettings{
-			ClientId: wrapperspb.String("424242-abc.apps.googleusercontent.com"), ProgrammaticClients: []string{"424242-def.apps.googleusercontent.com"},
+			ClientId:            wrapperspb.String("424242-abc.apps.googleusercontent.com"),
+			ProgrammaticClients: []string{"424242-def.apps.googleusercontent.com"},
 		}},
 	}, evidence.Source{Document: "iap-settings.json"})
 	return s
@@ -88,7 +89,8 @@ func sameIAP(t *testing.T, live, disk evidence.Snapshot) {
 		t.Errorf("settings %v (%v)", s, live.IAPSettings.Reason())
 	}
 	name := "https://iap.googleapis.com/v1/" + disk.IAPSettings.Or(nil).GetName()
-	if p, s := live.IAPPolicy.Source.Document, live.IAPSettings.Source.Document; p != name+":getIamPolicy" || s != name+":iapSettings" {
+	p, s := live.IAPPolicy.Source.Document, live.IAPSettings.Source.Document
+	if p != name+":getIamPolicy" || s != name+":iapSettings" {
 		t.Errorf("read from %s and %s", p, s)
 	}
 }
@@ -96,7 +98,8 @@ func sameIAP(t *testing.T, live, disk evidence.Snapshot) {
 // IAP is off: nobody asks it, though it has a policy.
 func TestIAPOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := gathertest.Pipe(t, gathertest.WorldOf(behindIAP(t, func(s *runpb.Service) { s.IapEnabled = false })))
+		off := behindIAP(t, func(s *runpb.Service) { s.IapEnabled = false })
+		server := gathertest.Pipe(t, gathertest.WorldOf(off))
 		live, err := collect(t, fullFunction, server)
 		if err != nil {
 			t.Fatal(err)
@@ -108,7 +111,8 @@ func TestIAPOff(t *testing.T) {
 // notAsked expects that IAP was not asked and that this is all that is said.
 func notAsked(t *testing.T, live evidence.Snapshot, server *gathertest.Server) {
 	t.Helper()
-	if p, s := live.IAPPolicy.Reason(), live.IAPSettings.Reason(); p != evidence.ErrNotGathered || s != evidence.ErrNotGathered {
+	p, s := live.IAPPolicy.Reason(), live.IAPSettings.Reason()
+	if p != evidence.ErrNotGathered || s != evidence.ErrNotGathered {
 		t.Errorf("policy: %v; settings: %v", p, s)
 	}
 	if n := server.Calls("IAP.GetIamPolicy") + server.Calls("GetIapSettings"); n != 0 {
@@ -196,7 +200,8 @@ func TestIAPOfAnotherProject(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r := live.IAPPolicy.Reason(); r == nil || !strings.Contains(r.Error(), "424242/iap_web/cloud_run-europe-west1/services/orders: not found") {
+		const want = "424242/iap_web/cloud_run-europe-west1/services/orders: not found"
+		if r := live.IAPPolicy.Reason(); r == nil || !strings.Contains(r.Error(), want) {
 			t.Errorf("policy: %v", r)
 		}
 	})
