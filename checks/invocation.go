@@ -339,7 +339,7 @@ func (in *Invocation) identify() {
 		in.identity = iam.IdentityOf(in.principal)
 		in.identity.HostedDomain = c.Claims.HostedDomain
 	} else {
-		in.identity = iam.Identity{Google: c.Kind == credential.IDToken, Subject: c.Claims.Subject}
+		in.identity = iam.Identity{Google: c.Kind == credential.IDToken}
 	}
 }
 
@@ -430,7 +430,7 @@ func (in *Invocation) query(permission string, id iam.Identity) iam.Query {
 	groups, _ := in.Groups.Get()
 	return iam.Query{
 		Permission: permission, Identity: id, Context: in.context(),
-		Roles: iam.NewRoles(roles), Groups: iam.Groups(groups),
+		Roles: iam.NewRoles(roles), Groups: iam.NewGroups(groups),
 	}
 }
 
