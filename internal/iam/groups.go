@@ -46,6 +46,8 @@ type groupIndex struct {
 	size   int // memberships
 	groups map[string]*groupNode
 	order  []*groupNode
+	direct map[account][]*groupNode // by the accounts in them
+	others []membership             // of what is neither an account nor a listed group
 
 	mu   sync.Mutex
 	memo map[Identity]map[*groupNode]verdict
@@ -53,8 +55,20 @@ type groupIndex struct {
 
 // A groupNode is a listed group or domain.
 type groupNode struct {
-	members []Member     // but for groups that are listed
 	parents []*groupNode // the listed groups that this one is in
+	some    Member       // one of the accounts in it
+}
+
+// An account is a user or a service account, by its e-mail.
+type account struct {
+	kind  Kind
+	email string
+}
+
+// A membership is a member of a group that may cover many callers.
+type membership struct {
+	in     *groupNode
+	member Member
 }
 
 type verdict struct {
@@ -76,7 +90,7 @@ func groupKey(m Member) string {
 
 // build reads the members once, and links each group to those that it is in.
 func (x *groupIndex) build() {
-	x.groups = make(map[string]*groupNode, len(x.listed))
+	x.groups, x.direct = make(map[string]*groupNode, len(x.listed)), map[account][]*groupNode{}
 	names := slices.Sorted(maps.Keys(x.listed))
 	for _, name := range names {
 		x.size += len(x.listed[name])
@@ -95,14 +109,27 @@ func (x *groupIndex) build() {
 			if left--; left < 0 {
 				return
 			}
-			m := ParseMember(s)
-			if child := x.groups[groupKey(m)]; child != nil {
-				child.parents = append(child.parents, n)
-			} else {
-				n.members = append(n.members, m)
-			}
+			x.add(n, ParseMember(s))
 		}
 	}
+}
+
+func (x *groupIndex) add(n *groupNode, m Member) {
+	if m.Deleted {
+		return
+	}
+	if child := x.groups[groupKey(m)]; child != nil {
+		child.parents = append(child.parents, n)
+		return
+	}
+	name, _, _ := m.parts()
+	if m.Kind == User || m.Kind == ServiceAccount && !agentLocal.MatchString(name) {
+		key := account{m.Kind, m.Value}
+		x.direct[key] = append(x.direct[key], n)
+		n.some = m
+		return
+	}
+	x.others = append(x.others, membership{n, m})
 }
 
 // lists reports whether the members of a group or domain are listed.
@@ -148,50 +175,75 @@ func (g Groups) contains(m Member, id Identity) (State, string) {
 // themselves and follows the links upwards, so that each group is looked at
 // once, in circles too. It returns nil where it was stopped.
 func (x *groupIndex) decide(id Identity, stop func() bool) map[*groupNode]verdict {
-	var in, may []*groupNode
-	out := map[*groupNode]verdict{}
-	for _, n := range x.order {
-		v := verdict{state: NotGranted}
-		for i, m := range n.members {
-			if i%1024 == 0 && stop != nil && stop() {
-				return nil
-			}
-			// A group among them is not listed, and so is unknown.
-			st, why := m.matches(id, Groups{})
-			if st == Granted || st == Unknown && v.state == NotGranted {
-				v = verdict{st, why}
-			}
-			if st == Granted {
-				break
+	w := walk{out: map[*groupNode]verdict{}, stop: stop}
+	if id.Member.Kind == User || id.Member.Kind == ServiceAccount {
+		for _, n := range x.direct[account{id.Member.Kind, id.Member.Value}] {
+			w.start(n, Granted, "")
+		}
+	} else {
+		for _, n := range x.order {
+			if n.some.text != "" && !w.stopped() {
+				state, why := n.some.covers(id)
+				w.start(n, state, why)
 			}
 		}
-		switch v.state {
-		case Granted:
-			in = append(in, n)
-		case Unknown:
-			may = append(may, n)
-		default:
-			continue
-		}
-		out[n] = v
 	}
-	x.spread(out, in)
-	x.spread(out, may)
-	return out
+	for _, m := range x.others {
+		if !w.stopped() {
+			// A group among them is not listed, and so is unknown.
+			state, why := m.member.matches(id, Groups{})
+			w.start(m.in, state, why)
+		}
+	}
+	w.spread(w.in)
+	w.spread(w.may)
+	if w.ended {
+		return nil
+	}
+	return w.out
 }
 
-// spread gives the verdict of groups to those that they are in, unless these
-// have one that says as much.
-func (x *groupIndex) spread(out map[*groupNode]verdict, from []*groupNode) {
-	for len(from) > 0 {
+// A walk goes from groups to those that they are in.
+type walk struct {
+	out     map[*groupNode]verdict
+	in, may []*groupNode
+	stop    func() bool
+	ended   bool
+}
+
+func (w *walk) stopped() bool {
+	w.ended = w.ended || w.stop != nil && w.stop()
+	return w.ended
+}
+
+func (w *walk) start(n *groupNode, state State, why string) {
+	if !w.better(n, state) {
+		return
+	}
+	w.out[n] = verdict{state, why}
+	if state == Granted {
+		w.in = append(w.in, n)
+	} else {
+		w.may = append(w.may, n)
+	}
+}
+
+// better reports whether a state says more of a group than what is known.
+func (w *walk) better(n *groupNode, state State) bool {
+	v, ok := w.out[n]
+	return state == Granted && v.state != Granted || state == Unknown && !ok
+}
+
+// spread gives the verdict of groups to those that they are in.
+func (w *walk) spread(from []*groupNode) {
+	for len(from) > 0 && !w.stopped() {
 		n := from[len(from)-1]
 		from = from[:len(from)-1]
 		for _, p := range n.parents {
-			if v, ok := out[p]; ok && (v.state == Granted || out[n].state == Unknown) {
-				continue
+			if w.better(p, w.out[n].state) {
+				w.out[p] = w.out[n]
+				from = append(from, p)
 			}
-			out[p] = verdict{out[n].state, out[n].why}
-			from = append(from, p)
 		}
 	}
 }

@@ -203,8 +203,10 @@ func (b *builder) text(e ast.Expr) string {
 	return s
 }
 
-// firstLine shortens an error of CEL, which starts with line and column.
+// firstLine shortens an error of CEL, which starts with line and column, and
+// may list every token that would do.
 func firstLine(s string) string {
 	s, _, _ = strings.Cut(s, "\n")
+	s, _, _ = strings.Cut(s, " expecting {")
 	return strings.TrimPrefix(strings.TrimPrefix(s, "ERROR: "), "<input>:")
 }
