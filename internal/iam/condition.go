@@ -279,8 +279,8 @@ func (ev *evaluation) unprovidedLeaf(n *node, ref string, guard bool) result {
 	case n.fault != "":
 		return result{can: open, part: n.part, reason: n.fault, failed: true}
 	case guard || !n.plain:
-		reason := fmt.Sprintf("%s uses %s, which Cloud Run is not documented to provide: what becomes of a guard on it is not known",
-			n.part, ref)
+		reason := n.part + " uses " + ref + ", which Cloud Run is not documented to provide: " +
+			"what becomes of a guard on it is not known"
 		return result{can: open, part: n.part, reason: reason}
 	}
 	reason := fmt.Sprintf("%s uses %s, which Cloud Run does not provide, so it never grants", n.part, ref)

@@ -146,13 +146,21 @@ func TestConditionsOnTheUnknown(t *testing.T) {
 func TestExpiry(t *testing.T) {
 	end := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 	for _, e := range []string{`request.time < timestamp("2026-12-01T00:00:00Z")`, `request.path == "/x" && request.time <= timestamp("2026-12-01T00:00:00Z")`,
+		`request.time < date("2026-12-01") && !(request.path == "/x") && request.path == "/x" && true`,
 		`date("2026-12-01") > request.time && request.time < timestamp("2027-12-01T00:00:00Z")`} {
 		if got := EvalCondition(&expr.Expr{Expression: e}, Context{Time: now}).Expires; !got.Equal(end) {
 			t.Errorf("%s expires %v, want %v", e, got, end)
 		}
 	}
-	if got := EvalCondition(&expr.Expr{Expression: `request.time > timestamp("2026-12-01T00:00:00Z")`}, Context{Time: now}).Expires; !got.IsZero() {
-		t.Errorf("a start counts as an end: %v", got)
+	for _, e := range []string{
+		`request.time > timestamp("2026-12-01T00:00:00Z")`, `date("2026-12-01") < request.time`,
+		`request.time < date("2026-12-01") || true`, `!(request.time < date("2026-12-01"))`,
+		`request.time < date(request.path)`, `request.time < timestamp("soon")`, `request.time == date("2026-12-01")`,
+		`request.path < "2026-12-01"`, `request.time < request.time`, `request.path.endsWith("2026-12-01")`,
+	} {
+		if got := EvalCondition(&expr.Expr{Expression: e}, Context{Time: now}).Expires; !got.IsZero() {
+			t.Errorf("%s expires %v", e, got)
+		}
 	}
 }
 

@@ -95,7 +95,8 @@ func (m Member) sameAccount(id Identity) (State, string) {
 	case id.Member.Kind == m.Kind && id.Member.Value == m.Value:
 		return Granted, ""
 	case sameAgentElsewhere(m, id.Member):
-		return Unknown, m.text + " is the service agent of another universe of Google Cloud; which one the caller is in is not known"
+		return Unknown, m.text + " and " + id.Member.text + " are the service agents of two universes of Google Cloud; " +
+			"which one the service is in is not known"
 	}
 	return NotGranted, "the caller is " + id.Member.text
 }

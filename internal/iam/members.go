@@ -153,18 +153,22 @@ func (m Member) CanPresentIDToken() (State, string) {
 		return NotGranted, "it is deleted; an account made again under the same e-mail is another one"
 	}
 	switch m.Kind {
-	case User, ServiceAccount, Group, Domain, Customer, AllUsers, AllAuthenticatedUsers, ServiceAccountSet, ServiceAgentSet:
+	case User, ServiceAccount, Group, Domain, Customer, AllUsers, AllAuthenticatedUsers,
+		ServiceAccountSet, ServiceAgentSet:
 		return Granted, ""
 	case Workforce:
 		return NotGranted, "a workforce identity has no Google ID token; it must pass IAP instead"
 	case Workload:
 		return NotGranted, "a federated identity has no Google ID token; it must impersonate a service account"
 	case Kubernetes:
-		return NotGranted, "a Kubernetes service account has no Google ID token; link it to a Google service account and grant that one"
+		return NotGranted, "a Kubernetes service account has no Google ID token; " +
+			"link it to a Google service account and grant that one"
 	case Convenience:
-		return NotGranted, "projectOwner:, projectEditor: and projectViewer: mean something only for Cloud Storage and BigQuery"
+		return NotGranted, "projectOwner:, projectEditor: and projectViewer: " +
+			"mean something only for Cloud Storage and BigQuery"
 	case Agent:
-		return NotGranted, "an agent identity's token is not one of accounts.google.com; it must impersonate a service account"
+		return NotGranted, "an agent identity's token is not one of accounts.google.com; " +
+			"it must impersonate a service account"
 	}
 	return Unknown, undocumented
 }

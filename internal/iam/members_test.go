@@ -110,6 +110,8 @@ func TestNearMiss(t *testing.T) {
 		{mover, mover, ""},
 		{"serviceAccount:mo\u200Bver@shop.iam.gserviceaccount.com", mover, "invisible character"},
 		{"serviceAccount:m\u043Ever@shop.iam.gserviceaccount.com", mover, "Cyrillic"},
+		{"serviceAccount:other\u200B@shop.iam.gserviceaccount.com", mover, ""},
+		{"serviceAccount:an\u200Bentirely.different@shop.iam.gserviceaccount.com", mover, ""},
 		{"serviceAccount:movers12@shop.iam.gserviceaccount.com", mover, ""},
 		{"serviceAccount:entirely@different.iam.gserviceaccount.com", mover, ""},
 		{"allUsers", mover, ""},

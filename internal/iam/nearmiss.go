@@ -28,7 +28,8 @@ func NearMiss(m Member, id Identity) string {
 		}
 		return ""
 	}
-	if odd := Suspicious(m.text); odd != "" && Suspicious(id.Member.text) == "" && distance(m.Value, id.Member.Value) <= 3 {
+	odd := Suspicious(m.text)
+	if odd != "" && Suspicious(id.Member.text) == "" && distance(m.Value, id.Member.Value) <= 2 {
 		return "the caller is " + id.Member.Value + ": the member " + odd
 	}
 	ml, md, _ := strings.Cut(m.Value, "@")

@@ -14,7 +14,7 @@ import (
 
 // costLimit bounds the work that one condition may take, in CEL's units of
 // cost.
-const costLimit = 20_000
+const costLimit = 5_000
 
 var (
 	tooLong   = fmt.Sprintf("the condition is longer than the %d bytes that diagnose reads", maxExpression)
