@@ -122,6 +122,9 @@ func TestConditions(t *testing.T) {
 		if got.State != Granted && got.Reason == "" {
 			t.Errorf("%s is %s for no reason", tt.expression, got.State)
 		}
+		if strings.Contains(tt.expression, "newFunction") && got.State == Unknown && !got.Failed || tt.expression == "1 + 1" && !got.Failed {
+			t.Errorf("%s is open, and not because it is not understood", tt.expression)
+		}
 	}
 }
 
