@@ -292,7 +292,7 @@ var iapNotSetUp = []string{"iap for cloud run app is not set up correctly", "iap
 // iapNotSetUp answers where IAP itself reported that.
 func (in *Invocation) iapNotSetUp() Finding {
 	agent := or(in.iapAgent(), "serviceAccount:service-PROJECT_NUMBER@gcp-sa-iap.iam.gserviceaccount.com")
-	f := in.grantFinding(iam.IdentityOf(agent), agent, func() []Fix { return []Fix{in.grant(agent)} })
+	f := in.grantFinding(in.identityOf(agent), agent, func() []Fix { return []Fix{in.grant(agent)} })
 	if f.Outcome != Unknown {
 		return f
 	}

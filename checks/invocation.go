@@ -45,6 +45,7 @@ type Invocation struct {
 
 	layers  []layer
 	roles   iam.Roles
+	groups  iam.Groups
 	public  iam.Decision // whether anyone may invoke
 	checked iam.Identity // whom IAM is asked about: the caller, or IAP's agent
 	iap     bool
@@ -77,11 +78,13 @@ func resolve(s *evidence.Snapshot) *Invocation {
 	in.layers = in.allowLayers()
 	roles, _ := in.Roles.Get()
 	in.roles = iam.NewRoles(roles)
+	groups, _ := in.Groups.Get()
+	in.groups = iam.NewGroups(groups)
 	in.iap = in.service().GetIapEnabled() || in.author().who == iapAuthor
 	in.public = in.question(in.permission, iam.Anonymous()).Decide()
 	in.checked = in.identity
 	if in.iap {
-		in.checked = iam.IdentityOf(in.iapAgent())
+		in.checked = in.identityOf(in.iapAgent())
 	}
 	return in
 }
@@ -435,11 +438,22 @@ func (in *Invocation) identify() {
 		in.principal = in.request.Principal
 	}
 	if in.principal != "" {
-		in.identity = iam.IdentityOf(in.principal)
+		in.identity = in.identityOf(in.principal)
 		in.identity.HostedDomain = c.Claims.HostedDomain
 	} else {
-		in.identity = iam.Identity{Google: c.Kind == credential.IDToken, Subject: c.Claims.Subject}
+		in.identity = iam.Identity{Google: c.Kind == credential.IDToken}
 	}
+}
+
+// identityOf is the identity of a member. The number of a service account's
+// project is known where it is the target's own.
+func (in *Invocation) identityOf(member string) iam.Identity {
+	id := iam.IdentityOf(member)
+	if _, host, _ := strings.Cut(member, "@"); strings.HasPrefix(member, "serviceAccount:") && in.name.Project != "" &&
+		host == in.name.Project+".iam.gserviceaccount.com" {
+		id.Project = in.projectNumber()
+	}
+	return id
 }
 
 // triggerMember returns the identity with which the event source calls, or ""
@@ -528,9 +542,8 @@ func fill(l *layer, f evidence.Fact[*iampb.Policy]) {
 // question asks whether an identity gets through with a permission, by every
 // policy that was read.
 func (in *Invocation) question(permission string, id iam.Identity) iam.Question {
-	groups, _ := in.Groups.Get()
 	q := iam.Question{
-		Query:    iam.Query{Permission: permission, Identity: id, Context: in.context(), Roles: in.roles, Groups: iam.Groups(groups)},
+		Query:    iam.Query{Permission: permission, Identity: id, Context: in.context(), Roles: in.roles, Groups: in.groups},
 		CheckOff: iam.NotGranted, Layers: make([]iam.Layer, len(in.layers)), Above: in.Ancestors.Known(), DenyRead: in.DenyPolicies.Known(),
 	}
 	for i, l := range in.layers {

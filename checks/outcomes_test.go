@@ -107,7 +107,7 @@ func TestOutcomes(t *testing.T) {
 		{"unknown custom role", []func(*evidence.Snapshot){bindings(bind("projects/shop/roles/caller", "", mover))}, "access-granted", checks.Unknown, "projects/shop/roles/caller", checks.Undetermined},
 		{"unread group", []func(*evidence.Snapshot){bindings(bind("roles/run.invoker", "", "group:eng@example.com"))}, "access-granted", checks.Unknown, "group:eng@example.com", checks.Undetermined},
 		{"condition that holds", []func(*evidence.Snapshot){bindings(bind("roles/run.invoker", `request.time < timestamp("2999-01-01T00:00:00Z")`, mover))}, "access-granted", checks.Pass, "", checks.Allowed},
-		{"condition that fails to parse", []func(*evidence.Snapshot){bindings(bind("roles/run.invoker", `request.time <`, mover))}, "access-granted", checks.Fail, "", checks.Denied},
+		{"condition that fails to parse", []func(*evidence.Snapshot){bindings(bind("roles/run.invoker", `request.time <`, mover))}, "access-granted", checks.Unknown, "", checks.Undetermined},
 		{"condition on tags that were not read", []func(*evidence.Snapshot){bindings(bind("roles/run.invoker", `resource.matchTag("1/env", "prod")`, mover)), func(s *evidence.Snapshot) { s.Tags = evidence.Fact[[]evidence.Tag]{} }},
 			"access-granted", checks.Unknown, "", checks.Undetermined},
 		{"deny condition that cannot be decided", []func(*evidence.Snapshot){func(s *evidence.Snapshot) {

@@ -114,7 +114,7 @@ run.routes.invoke on the service. Without it the function never runs, the reques
 	case member == "":
 		return in.unnamedCaller()
 	}
-	return in.grantFinding(iam.IdentityOf(member), member, func() []Fix { return []Fix{in.grant(member)} })
+	return in.grantFinding(in.identityOf(member), member, func() []Fix { return []Fix{in.grant(member)} })
 })
 
 // receiveEvent is what an event receiver needs. The table of predefined roles
@@ -151,7 +151,7 @@ var triggerReceiver = eventOnly(Check{
 	case member == "":
 		return assume("ancestor-policies.json", "the trigger's service account is not known", "it holds roles/eventarc.eventReceiver on the project")
 	}
-	q := in.question(receiveEvent, iam.IdentityOf(member))
+	q := in.question(receiveEvent, in.identityOf(member))
 	q.Roles = in.receiverRoles(false)
 	if d := q.Decide(); d.State == iam.Granted {
 		return pass(fmt.Sprintf("%s has %s", member, d.Binding.Role), in.cite(d.Binding))
@@ -190,7 +190,7 @@ Without either nothing arrives, and the service logs nothing.`,
 	} else if found := in.boundAgent("@gcp-sa-pubsub.iam.gserviceaccount.com"); found != "" {
 		agent = found
 	}
-	d := in.question(iam.MintIDToken, iam.IdentityOf(agent)).Decide()
+	d := in.question(iam.MintIDToken, in.identityOf(agent)).Decide()
 	if d.State == iam.Granted {
 		return pass("Pub/Sub's service agent has "+d.Binding.Role, in.cite(d.Binding))
 	}

@@ -179,15 +179,15 @@ func (in *Invocation) stand(h *Holder, g iam.Holding, door iam.Door) {
 		h.Standing = Barred
 	case state == iam.NotGranted:
 		h.Standing = Barred
-	case h.Condition != "" && g.Condition.State == iam.Unknown && onRequest(h.Condition):
+	case g.Condition.State == iam.Unknown && onRequest(g.Condition):
 		h.Standing = OnlyIf
 	}
 }
 
-// onRequest reports whether a condition is about path, host or time alone, so
-// that it holds for some requests.
-func onRequest(expression string) bool {
-	return (strings.Contains(expression, "request.path") || strings.Contains(expression, "request.host")) && !strings.Contains(expression, "resource.")
+// onRequest reports whether a condition turns on path and host alone, so that
+// it holds for some requests.
+func onRequest(c iam.Condition) bool {
+	return len(c.Needs) > 0 && !slices.ContainsFunc(c.Needs, func(n string) bool { return n != "request.path" && n != "request.host" })
 }
 
 func (in *Invocation) holder(g iam.Holding, q iam.Question) Holder {
@@ -200,7 +200,7 @@ func (in *Invocation) holder(g iam.Holding, q iam.Question) Holder {
 	return Holder{
 		Member: g.Member.String(), State: g.State, Role: g.Role, On: l.Resource, Reason: g.Reason,
 		Cite:      source.At(fmt.Sprintf("/bindings/%d/members/%d", g.Binding, g.Index)),
-		Condition: expression, Only: expression,
+		Condition: expression, Only: cmp.Or(g.Condition.Only(), expression),
 		Via: in.listed(g.Member.String(), map[string]bool{}),
 	}
 }

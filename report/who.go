@@ -103,7 +103,11 @@ func whoHeadline(r checks.WhoReport) string {
 
 func holderRow(h checks.Holder) []string {
 	note := h.Reason
-	if h.Condition != "" {
+	switch {
+	case h.Condition == "":
+	case h.Standing == checks.OnlyIf:
+		note = h.Only
+	default:
 		note = strings.TrimPrefix(note+"; if "+h.Condition, "; ")
 	}
 	if h.Group != "" {

@@ -31,7 +31,7 @@ func (j *Judgement) decide(t *target, principal string) answer {
 		return answer{iam.Granted, "the invoker IAM check is off"}
 	}
 	id := iam.IdentityOf(principal)
-	q := iam.Query{Permission: permission, Identity: id, Roles: j.roles, Groups: j.Groups, Context: j.context}
+	q := iam.Query{Permission: permission, Identity: id, Roles: j.roles, Groups: j.groups, Context: j.context}
 	layers, open := j.layersOf(t)
 	access := q.Allow(layers)
 	if access.State == iam.Granted {

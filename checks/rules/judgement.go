@@ -16,6 +16,7 @@ type Judgement struct {
 	Options
 
 	roles   iam.Roles
+	groups  iam.Groups
 	context iam.Context
 
 	numbers   map[string]string // project number to ID
@@ -60,7 +61,7 @@ type publicity struct {
 
 func newJudgement(e *estate.Estate, o Options) *Judgement {
 	j := &Judgement{
-		Estate: e, Options: o, roles: iam.NewRoles(e.Roles), context: iam.Context{Time: o.Now},
+		Estate: e, Options: o, roles: iam.NewRoles(e.Roles), groups: iam.NewGroups(e.Groups), context: iam.Context{Time: o.Now},
 		numbers: map[string]string{}, nodes: map[string]*node{}, targets: map[string]*target{}, functions: map[string]*target{}, hosts: map[string]*target{}, policies: map[string][]*estate.Policy{}, granted: map[string][]int{},
 	}
 	for _, n := range e.Nodes {
@@ -441,7 +442,7 @@ func (j *Judgement) denied(chain []*node, id iam.Identity, permission string) ia
 	if len(j.Deny) == 0 {
 		return iam.NotDenied
 	}
-	return iam.Query{Permission: permission, Identity: id, Groups: j.Groups, Context: j.context}.Deny(j.denyOn(chain)).State
+	return iam.Query{Permission: permission, Identity: id, Groups: j.groups, Context: j.context}.Deny(j.denyOn(chain)).State
 }
 
 func (j *Judgement) denyOn(chain []*node) []iam.DenyLayer {

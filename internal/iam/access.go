@@ -73,6 +73,13 @@ func (q Query) Allow(layers []Layer) Access {
 	return a
 }
 
+// context is what conditions see where the query's permission is asked about.
+func (q Query) context() Context {
+	c := q.Context
+	c.Permission = q.Permission
+	return c
+}
+
 func (q Query) binding(b *iampb.Binding) BindingAccess {
 	x := BindingAccess{Role: b.GetRole(), Membership: NotGranted}
 	x.Carries, x.CarriesReason = q.Roles.Carries(b.GetRole(), q.Permission)
@@ -94,7 +101,7 @@ func (q Query) binding(b *iampb.Binding) BindingAccess {
 		x.Condition = Condition{State: Granted}
 		return x
 	}
-	x.Condition = EvalCondition(b.GetCondition(), q.Context)
+	x.Condition = EvalCondition(b.GetCondition(), q.context())
 	x.State = both(both(x.Carries, x.Membership), x.Condition.State)
 	if x.State != Granted {
 		x.Reason = firstOf(x.reasonOf(x.State)...)

@@ -6,399 +6,316 @@ import (
 	"strings"
 	"time"
 
-	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common/ast"
-	"cel.dev/cel-go/common/operators"
-	"cel.dev/cel-go/common/types"
 	"google.golang.org/genproto/googleapis/type/expr"
 )
 
-// A Tag is one effective tag of the resource.
-type Tag struct {
-	NamespacedKey, NamespacedValue string // "123/env", "123/env/prod"
-	Key, Value                     string // "tagKeys/1", "tagValues/2"
-}
-
-// A Context is what a condition can see of one request. What is not set is
-// unknown; the zero Context knows nothing.
-type Context struct {
-	Time       time.Time
-	Path, Host *string
-	TagsKnown  bool
-	Tags       []Tag
-}
+// stopped is the reason of what was not decided before a Stop.
+const stopped = "the judgement was stopped before this was decided"
 
 // A Condition is what became of a condition. The zero Condition is unknown.
 type Condition struct {
 	State      State     // Granted: it holds; NotGranted: it does not
-	Part       string    // the smallest part that decided it
+	Part       string    // the smallest part that decided it, or left it open
 	Reason     string    // what that part says against it
 	Unprovided []string  // attributes in it that Cloud Run does not provide
+	Needs      []string  // where unknown: the inputs that are missing, such as "request.path" or "tags"
 	Expires    time.Time // the end that it sets to itself, zero where none
-	Failed     bool      // it could not be evaluated, by Google either
+	Failed     bool      // the part that left it open is not understood, or too much work, for this tool
+	only       string
 }
+
+// Only says in a few words what a simple condition limits a grant to, such as
+// "only /admin/*", "only until 2027-01-01" or "only on host x". It is "" where
+// there is no condition, and where the condition is not that simple.
+func (c Condition) Only() string { return c.only }
 
 // EvalCondition evaluates the condition of a binding in three values. A nil or
-// empty condition holds. A part that uses an attribute which Cloud Run does
-// not provide never counts as granting, and a condition that cannot be
-// evaluated does not hold:
-// https://docs.cloud.google.com/iam/docs/conditions-attribute-reference.
+// empty condition holds. Granted and NotGranted are said only where they hold
+// whatever the open parts are.
+//
+// Each part has a set of possible outcomes: true, false, or a failure. A part
+// that is evaluated has one. A part that this tool cannot evaluate, for want
+// of an input, of understanding or within its limits, has all three. So has a
+// part on an attribute that Cloud Run does not provide, with one exception: a
+// plain test of it that is not negated never counts as granting, and so is not
+// true: https://docs.cloud.google.com/iam/docs/conditions-attribute-reference.
+// Negated tests are left open, because people write them as guards for other
+// types of resources, and what Cloud Run makes of a guard is not documented.
+// The sets are combined by the rules of CEL for &&, ||, ! and ?:
+// https://github.com/google/cel-spec/blob/master/doc/langdef.md.
 func EvalCondition(e *expr.Expr, c Context) Condition {
+	return decide(e, c, false)
+}
+
+// EvalDenial evaluates the condition of a deny rule. State is Granted where
+// the condition lets the rule deny. One that is true, or that Google cannot
+// evaluate, does, and only tags are known to it:
+// https://docs.cloud.google.com/iam/docs/deny-overview. What this tool cannot
+// evaluate is unknown.
+func EvalDenial(e *expr.Expr, c Context) Condition {
+	return decide(e, c, true)
+}
+
+func decide(e *expr.Expr, c Context, denial bool) Condition {
 	text := strings.TrimSpace(e.GetExpression())
-	if text == "" {
-		return Condition{State: Granted}
-	}
-	env, err := environment()
-	if err != nil {
-		return Condition{Reason: "conditions cannot be evaluated: " + err.Error()}
-	}
-	tree, issues := env.Compile(text)
-	if issues.Err() != nil {
-		return Condition{State: NotGranted, Part: text, Failed: true, Reason: "the condition is no valid expression: " + firstLine(issues.Err().Error())}
-	}
-	if t := tree.OutputType(); t != cel.BoolType && t != cel.DynType {
-		return Condition{State: NotGranted, Part: text, Failed: true, Reason: "the condition is no yes-or-no expression"}
-	}
-	ev := evaluator{env: env, info: tree.NativeRep().SourceInfo(), context: c}
-	root := tree.NativeRep().Expr()
-	r := ev.eval(root, false)
-	r.Unprovided = ev.unprovided
-	r.Expires = expiry(root)
-	return r
-}
-
-// evalDenial evaluates the condition of a deny rule: one that is true, or that
-// cannot be evaluated, denies. Only tags are known to it:
-// https://docs.cloud.google.com/iam/docs/deny-overview.
-func evalDenial(e *expr.Expr, c Context) State {
-	r := EvalCondition(e, Context{TagsKnown: c.TagsKnown, Tags: c.Tags})
-	if r.Failed || len(r.Unprovided) > 0 {
-		return Granted
-	}
-	return r.State
-}
-
-func firstLine(s string) string {
-	s, _, _ = strings.Cut(s, "\n")
-	return strings.TrimPrefix(s, "ERROR: ")
-}
-
-// An evaluator walks the boolean structure of a condition and has CEL evaluate
-// its leaves, so that the part that decides can be named.
-type evaluator struct {
-	env        *cel.Env
-	info       *ast.SourceInfo
-	context    Context
-	unprovided []string
-}
-
-// eval evaluates an expression. either is set within an "or": there a negated
-// part on an unprovided attribute may be a guard for resources of other types,
-// and Google does not document what becomes of it.
-func (ev *evaluator) eval(e ast.Expr, either bool) Condition {
-	if e.Kind() == ast.CallKind {
-		call := e.AsCall()
-		switch call.FunctionName() {
-		case operators.LogicalAnd:
-			return ev.all(call.Args(), either)
-		case operators.LogicalOr:
-			return ev.any(call.Args())
-		case operators.LogicalNot:
-			return ev.not(call.Args()[0], either)
-		case operators.Conditional:
-			return ev.choice(call.Args(), either)
-		}
-	}
-	return ev.leaf(e, either, false)
-}
-
-func (ev *evaluator) all(args []ast.Expr, either bool) Condition {
-	out := Condition{State: Granted}
-	for _, a := range args {
-		switch r := ev.eval(a, either); r.State {
-		case NotGranted:
-			if out.State != NotGranted {
-				out = r
-			}
-		case Unknown:
-			if out.State == Granted {
-				out = r
-			}
-		}
-	}
-	return out
-}
-
-func (ev *evaluator) any(args []ast.Expr) Condition {
-	var unknown, not *Condition
-	for _, a := range args {
-		r := ev.eval(a, true)
-		switch {
-		case r.State == Granted:
-			return r
-		case r.State == Unknown && unknown == nil:
-			unknown = &r
-		case r.State == NotGranted && not == nil:
-			not = &r
-		}
-	}
-	if unknown != nil {
-		return *unknown
-	}
-	return *not
-}
-
-func (ev *evaluator) not(e ast.Expr, either bool) Condition {
-	if len(ev.missing(e)) > 0 && e.Kind() != ast.CallKind || ev.simple(e) && len(ev.missing(e)) > 0 {
-		return ev.leaf(e, either, true)
-	}
-	r := ev.eval(e, either)
 	switch {
-	case r.Failed:
-	case r.State == Granted:
-		r.State, r.Part = NotGranted, "!("+ev.text(e)+")"
-		r.Reason = r.Part + " is false"
-	case r.State == NotGranted:
-		r = Condition{State: Granted}
+	case text == "":
+		return Condition{State: Granted}
+	case c.Stop != nil && c.Stop():
+		return Condition{Part: text, Reason: stopped}
+	}
+	p := conditions.get(text)
+	if p.fault != "" {
+		return Condition{Part: text, Reason: p.fault, Failed: true}
+	}
+	return p.decided(c, denial)
+}
+
+// An outcome is a set of what may become of a part.
+type outcome uint8
+
+const (
+	yes outcome = 1 << iota
+	no
+	fails
+	open = yes | no | fails
+)
+
+// A result is what may become of a part, and what says so.
+type result struct {
+	can          outcome
+	part, reason string
+	needs        []string
+	failed       bool
+	interrupted  bool
+}
+
+// An evaluation is the evaluation of one condition in one context.
+type evaluation struct {
+	context Context
+	denial  bool
+	vars    map[string]any
+	budget  uint64 // what is left of the work that one condition may cost
+}
+
+// evaluate evaluates a condition. A stopped evaluation says so.
+func (p *parsed) evaluate(c Context, denial bool) (_ Condition, whole bool) {
+	ev := evaluation{context: c, denial: denial, vars: c.variables(), budget: costLimit}
+	r := ev.eval(p.root, false)
+	out := Condition{Part: r.part, Reason: r.reason, Failed: r.failed, Expires: p.expires, only: p.only}
+	for _, ref := range p.refs {
+		if ev.provision(ref) == unprovided {
+			out.Unprovided = append(out.Unprovided, ref)
+		}
+	}
+	out.State = r.state()
+	if denial {
+		out.State = r.denies(len(out.Unprovided) > 0)
+	}
+	switch out.State {
+	case Granted:
+		out.Part, out.Reason, out.Failed = "", "", false
+	case Unknown:
+		out.Needs = r.needs
+		if out.Reason == "" {
+			out.Part, out.Reason = p.text, p.text+" uses an attribute that denial conditions do not have"
+		}
+	}
+	return out, !r.interrupted
+}
+
+func (r result) state() State {
+	switch {
+	case r.can == yes:
+		return Granted
+	case r.never(yes):
+		return NotGranted
+	}
+	return Unknown
+}
+
+// denies says whether a denial condition lets its rule deny. Google does not
+// say whether a part on an attribute that is not there spoils a whole that is
+// false without it.
+func (r result) denies(foreign bool) State {
+	switch {
+	case r.never(no):
+		return Granted
+	case r.can == no && !foreign:
+		return NotGranted
+	}
+	return Unknown
+}
+
+// eval evaluates a part. guard is set where it stands below a negation or
+// decides between two others.
+func (ev *evaluation) eval(n *node, guard bool) result {
+	var r result
+	switch n.op {
+	case opAnd:
+		r = both3(ev.eval(n.args[0], guard), ev.eval(n.args[1], guard))
+	case opOr:
+		r = either3(ev.eval(n.args[0], guard), ev.eval(n.args[1], guard))
+	case opNot:
+		r = not3(n, ev.eval(n.args[0], true))
+	case opChoice:
+		r = choice3(ev.eval(n.args[0], true), ev.eval(n.args[1], guard), ev.eval(n.args[2], guard))
+	default:
+		r = ev.leaf(n, guard)
+	}
+	if decided := r.can == yes || r.can == no || !guard && r.never(yes); decided {
+		r.needs = nil
 	}
 	return r
 }
 
-func (ev *evaluator) choice(args []ast.Expr, either bool) Condition {
-	switch r := ev.eval(args[0], either); r.State {
-	case Granted:
-		return ev.eval(args[1], either)
-	case NotGranted:
-		if r.Failed {
-			return r
-		}
-		return ev.eval(args[2], either)
-	default:
-		return r
+func both3(a, b result) result {
+	can := (a.can | b.can) & no
+	if a.can&yes != 0 && b.can&yes != 0 {
+		can |= yes
+	}
+	if a.can&fails != 0 && b.can&^no != 0 || b.can&fails != 0 && a.can&^no != 0 {
+		can |= fails
+	}
+	by := a
+	if b.never(yes) && !a.never(yes) || a.can == yes {
+		by = b
+	}
+	return a.with(b, can, by)
+}
+
+func either3(a, b result) result {
+	can := (a.can | b.can) & yes
+	if a.can&no != 0 && b.can&no != 0 {
+		can |= no
+	}
+	if a.can&fails != 0 && b.can&^yes != 0 || b.can&fails != 0 && a.can&^yes != 0 {
+		can |= fails
+	}
+	by := a
+	if a.never(yes) && !b.never(yes) {
+		by = b
+	}
+	return a.with(b, can, by)
+}
+
+// never reports whether an outcome is impossible.
+func (r result) never(o outcome) bool { return r.can&o == 0 }
+
+// with joins two parts: by says why.
+func (r result) with(other result, can outcome, by result) result {
+	needs := slices.Concat(r.needs, other.needs)
+	slices.Sort(needs)
+	return result{
+		can: can, part: by.part, reason: by.reason, failed: by.failed,
+		needs: slices.Compact(needs), interrupted: r.interrupted || other.interrupted,
 	}
 }
 
-// simple reports whether an expression has no boolean structure of its own.
-func (ev *evaluator) simple(e ast.Expr) bool {
-	if e.Kind() != ast.CallKind {
-		return true
+func not3(n *node, r result) result {
+	can := r.can & fails
+	if r.can&yes != 0 {
+		can |= no
 	}
-	switch e.AsCall().FunctionName() {
-	case operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot, operators.Conditional:
-		return false
+	if r.can&no != 0 {
+		can |= yes
 	}
-	return true
+	if r.can == yes {
+		r.part, r.reason = n.part, n.part+" is false"
+	}
+	r.can = can
+	return r
+}
+
+func choice3(test, then, otherwise result) result {
+	r := result{can: test.can & fails}
+	by := test
+	switch {
+	case test.can == no:
+		by = otherwise
+	case test.can == yes, then.never(yes) && otherwise.never(yes):
+		by = then
+	}
+	if test.can&yes != 0 {
+		r = r.with(then, r.can|then.can, by)
+	}
+	if test.can&no != 0 {
+		r = r.with(otherwise, r.can|otherwise.can, by)
+	}
+	return r.with(test, r.can, by)
 }
 
 // leaf evaluates a part without boolean structure.
-func (ev *evaluator) leaf(e ast.Expr, either, negated bool) Condition {
-	part := ev.text(e)
-	if missing := ev.missing(e); len(missing) > 0 {
-		return ev.unprovidedLeaf(e, part, missing, either, negated)
+func (ev *evaluation) leaf(n *node, guard bool) result {
+	if ev.context.Stop != nil && ev.context.Stop() {
+		return result{can: open, part: n.part, reason: stopped, interrupted: true}
 	}
-	for _, ref := range references(e) {
-		if why := ev.context.unknown(ref); why != "" {
-			return Condition{Part: part, Reason: fmt.Sprintf("%s depends on %s, which is not known", part, why)}
+	for _, ref := range n.refs {
+		switch ev.provision(ref) {
+		case unprovided:
+			return ev.unprovidedLeaf(n, ref, guard)
+		case unheard:
+			reason := fmt.Sprintf("%s uses %s: what that is here is not known", n.part, ref)
+			return result{can: open, part: n.part, reason: reason}
 		}
 	}
-	ok, err := ev.run(part)
+	if n.fault != "" {
+		return result{can: open, part: n.part, reason: n.fault, failed: true}
+	}
+	if needs := ev.context.missing(n.refs); len(needs) > 0 {
+		reason := fmt.Sprintf("%s depends on %s, which is not known", n.part, inputName(needs[0]))
+		return result{can: open, part: n.part, reason: reason, needs: needs}
+	}
+	return ev.run(n)
+}
+
+func (ev *evaluation) unprovidedLeaf(n *node, ref string, guard bool) result {
 	switch {
-	case err != nil:
-		return Condition{State: NotGranted, Part: part, Failed: true, Reason: part + " cannot be evaluated: " + firstLine(err.Error())}
-	case ok:
-		return Condition{State: Granted, Part: part}
+	case ev.denial:
+		return result{can: fails, part: n.part, reason: n.part + " uses " + ref + ", which denial conditions do not have"}
+	case n.fault != "":
+		return result{can: open, part: n.part, reason: n.fault, failed: true}
+	case guard || !n.plain:
+		reason := n.part + " uses " + ref + ", which Cloud Run is not documented to provide: " +
+			"what becomes of a guard on it is not known"
+		return result{can: open, part: n.part, reason: reason}
 	}
-	return Condition{State: NotGranted, Part: part, Reason: part + " is false" + ev.context.facts(references(e))}
+	reason := fmt.Sprintf("%s uses %s, which Cloud Run does not provide, so it never grants", n.part, ref)
+	return result{can: no | fails, part: n.part, reason: reason}
 }
 
-func (ev *evaluator) unprovidedLeaf(e ast.Expr, part string, missing []string, either, negated bool) Condition {
-	for _, m := range missing {
-		if !slices.Contains(ev.unprovided, m) {
-			ev.unprovided = append(ev.unprovided, m)
-		}
+// run evaluates a part whose inputs are known.
+func (ev *evaluation) run(n *node) result {
+	if ev.budget == 0 {
+		return result{can: open, part: n.part, reason: tooCostly, failed: true}
 	}
-	if e.Kind() == ast.CallKind && e.AsCall().FunctionName() == operators.NotEquals {
-		negated = true
+	out, details, err := n.program.Eval(ev.vars)
+	if cost := details.ActualCost(); cost != nil {
+		ev.budget -= min(ev.budget, *cost)
 	}
-	if either && negated {
-		return Condition{Part: part, Reason: fmt.Sprintf("%s uses %s, which Cloud Run does not provide: what becomes of it cannot be decided offline", part, missing[0])}
-	}
-	return Condition{State: NotGranted, Part: part, Reason: fmt.Sprintf("%s uses %s, which Cloud Run does not provide, so it never grants", part, missing[0])}
-}
-
-func (ev *evaluator) text(e ast.Expr) string {
-	s, err := cel.ExprToString(e, ev.info)
 	if err != nil {
-		return "the condition"
-	}
-	return s
-}
-
-// costLimit bounds the work of one leaf.
-const costLimit = 100_000
-
-func (ev *evaluator) run(text string) (bool, error) {
-	tree, issues := ev.env.Compile(text)
-	if issues.Err() != nil {
-		return false, issues.Err()
-	}
-	program, err := ev.env.Program(tree, cel.CostLimit(costLimit))
-	if err != nil {
-		return false, err
-	}
-	out, _, err := program.Eval(ev.context.variables())
-	if err != nil {
-		return false, err
-	}
-	b, ok := out.Value().(bool)
-	if !ok {
-		return false, fmt.Errorf("it is no yes-or-no expression")
-	}
-	return b, nil
-}
-
-// The attributes that Cloud Run provides to a condition.
-var provided = []string{"request.time", "request.path", "request.host"}
-
-// tagFunctions work on resource without any attribute of it.
-var tagFunctions = []string{"matchTag", "matchTagId", "hasTagKey", "hasTagKeyId"}
-
-// roots are the variables of IAM conditions.
-var roots = []string{"request", "resource", "destination", "source", "origin", "principal", "token", "api"}
-
-// missing lists the attributes that an expression uses and Cloud Run does not
-// provide.
-func (ev *evaluator) missing(e ast.Expr) []string {
-	var out []string
-	for _, r := range references(e) {
-		if !slices.Contains(provided, r) && r != "tags" && !slices.Contains(out, r) {
-			out = append(out, r)
+		reason := n.part + " cannot be evaluated: " + firstLine(err.Error())
+		if strings.Contains(err.Error(), "cost limit exceeded") {
+			reason = tooCostly
 		}
+		return result{can: open, part: n.part, reason: reason, failed: true}
 	}
-	return out
-}
-
-// references lists the attributes that an expression uses: "request.time",
-// "resource.name", and "tags" for the tag functions.
-func references(e ast.Expr) []string {
-	var out []string
-	ast.PreOrderVisit(e, ast.NewExprVisitor(func(x ast.Expr) {
-		switch x.Kind() {
-		case ast.SelectKind:
-			if path, ok := attribute(x); ok {
-				out = append(out, path)
-			}
-		case ast.CallKind:
-			call := x.AsCall()
-			if slices.Contains(tagFunctions, call.FunctionName()) {
-				out = append(out, "tags")
-			} else if call.FunctionName() == "getAttribute" {
-				out = append(out, "api.getAttribute")
-			}
-		}
-	}))
-	// A longer path is visited before the shorter ones within it.
-	return slices.DeleteFunc(out, func(r string) bool {
-		return slices.ContainsFunc(out, func(o string) bool { return strings.HasPrefix(o, r+".") })
-	})
-}
-
-func attribute(e ast.Expr) (string, bool) {
-	switch e.Kind() {
-	case ast.IdentKind:
-		return e.AsIdent(), slices.Contains(roots, e.AsIdent())
-	case ast.SelectKind:
-		s := e.AsSelect()
-		base, ok := attribute(s.Operand())
-		return base + "." + s.FieldName(), ok
+	switch b, ok := out.Value().(bool); {
+	case !ok:
+		return result{can: open, part: n.part, reason: n.part + " is no yes-or-no expression", failed: true}
+	case b:
+		return result{can: yes, part: n.part}
 	}
-	return "", false
-}
-
-// unknown names what a reference needs and the context lacks, "" where it is
-// known.
-func (c Context) unknown(ref string) string {
-	switch {
-	case ref == "request.time" && c.Time.IsZero(),
-		ref == "request.path" && c.Path == nil,
-		ref == "request.host" && c.Host == nil:
-		return ref
-	case ref == "tags" && !c.TagsKnown:
-		return "the tags of the service"
-	}
-	return ""
-}
-
-// facts says what the attributes of a false part are.
-func (c Context) facts(refs []string) string {
-	switch {
-	case slices.Contains(refs, "request.time"):
-		return " (the time is " + c.Time.UTC().Format(time.RFC3339) + ")"
-	case slices.Contains(refs, "request.path"):
-		return fmt.Sprintf(" (the path is %q)", *c.Path)
-	case slices.Contains(refs, "request.host"):
-		return fmt.Sprintf(" (the host is %q)", *c.Host)
-	}
-	return ""
-}
-
-func (c Context) variables() map[string]any {
-	request := map[string]any{"time": types.Timestamp{Time: c.Time}}
-	if c.Path != nil {
-		request["path"] = *c.Path
-	}
-	if c.Host != nil {
-		request["host"] = *c.Host
-	}
-	tags := make([]string, 0, 4*len(c.Tags))
-	for _, t := range c.Tags {
-		tags = append(tags, "key:"+t.NamespacedKey, "value:"+t.NamespacedValue, "keyId:"+t.Key, "valueId:"+t.Key+"="+t.Value)
-	}
-	vars := map[string]any{"request": request, "resource": map[string]any{tagsField: tags}}
-	for _, r := range roots[2:] {
-		vars[r] = map[string]any{}
-	}
-	return vars
-}
-
-// expiry returns the end that a condition sets to itself by a conjunct
-// request.time < timestamp("…").
-func expiry(e ast.Expr) time.Time {
-	if e.Kind() != ast.CallKind {
-		return time.Time{}
-	}
-	call := e.AsCall()
-	switch call.FunctionName() {
-	case operators.LogicalAnd:
-		for _, a := range call.Args() {
-			if t := expiry(a); !t.IsZero() {
-				return t
-			}
-		}
-	case operators.Less, operators.LessEquals:
-		if path, ok := attribute(call.Args()[0]); ok && path == "request.time" {
-			return instantOf(call.Args()[1])
-		}
-	}
-	return time.Time{}
-}
-
-func instantOf(e ast.Expr) time.Time {
-	if e.Kind() != ast.CallKind || e.AsCall().FunctionName() != "timestamp" || e.AsCall().Args()[0].Kind() != ast.LiteralKind {
-		return time.Time{}
-	}
-	s, _ := e.AsCall().Args()[0].AsLiteral().Value().(string)
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		return time.Time{}
-	}
-	return t
+	return result{can: no, part: n.part, reason: n.part + " is false" + ev.context.facts(n.refs)}
 }
 
 // conditionDocument says what would settle a condition that is unknown.
 func conditionDocument(c Condition) Document {
-	if strings.Contains(c.Reason, "the tags of") {
+	switch {
+	case slices.Contains(c.Needs, "tags"):
 		return TagBindings
+	case len(c.Needs) > 0:
+		return RequestDetails
 	}
-	return RequestDetails
+	return UndocumentedFact
 }

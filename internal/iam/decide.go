@@ -303,7 +303,7 @@ func (q Question) holdingsOf(b *iampb.Binding) []Holding {
 	carries, why := q.Roles.Carries(b.GetRole(), q.Permission)
 	cond := Condition{State: Granted}
 	if carries != NotGranted {
-		cond = EvalCondition(b.GetCondition(), q.Context)
+		cond = EvalCondition(b.GetCondition(), q.context())
 	}
 	out := make([]Holding, 0, len(b.GetMembers()))
 	for k, s := range b.GetMembers() {

@@ -9,7 +9,7 @@ import (
 
 func policyOf(bs ...*iampb.Binding) *iampb.Policy { return &iampb.Policy{Bindings: bs} }
 
-func invoker(members ...string) *iampb.Binding {
+func binds(members ...string) *iampb.Binding {
 	return &iampb.Binding{Role: "roles/run.invoker", Members: members}
 }
 
@@ -39,8 +39,8 @@ func documents(d Decision) []Document {
 
 func TestDecide(t *testing.T) {
 	everyone, ana := "principalSet://goog/public:all", "principal://goog/subject/ana@example.com"
-	grant := func(q *Question) { q.Layers[0].Policy = policyOf(invoker("user:ana@example.com")) }
-	public := func(q *Question) { q.Layers[1].Policy = policyOf(invoker("allUsers")) }
+	grant := func(q *Question) { q.Layers[0].Policy = policyOf(binds("user:ana@example.com")) }
+	public := func(q *Question) { q.Layers[1].Policy = policyOf(binds("allUsers")) }
 	custom := func(q *Question) {
 		q.Layers[0].Policy = policyOf(&iampb.Binding{Role: "projects/shop/roles/c", Members: []string{"allUsers"}})
 	}
@@ -127,13 +127,13 @@ func TestDoor(t *testing.T) {
 		service, iap *iampb.Policy
 		ana, public  State
 	}{
-		{"both", policyOf(invoker(agent)), accessor("user:ana@example.com"), Granted, NotGranted},
-		{"no agent", policyOf(invoker("user:ana@example.com")), accessor("user:ana@example.com"), NotGranted, NotGranted},
-		{"no accessor", policyOf(invoker(agent)), policyOf(), NotGranted, NotGranted},
-		{"allUsers on the service", policyOf(invoker("allUsers")), policyOf(), NotGranted, NotGranted},
-		{"allUsers at IAP", policyOf(invoker(agent)), accessor("allUsers"), Granted, Granted},
+		{"both", policyOf(binds(agent)), accessor("user:ana@example.com"), Granted, NotGranted},
+		{"no agent", policyOf(binds("user:ana@example.com")), accessor("user:ana@example.com"), NotGranted, NotGranted},
+		{"no accessor", policyOf(binds(agent)), policyOf(), NotGranted, NotGranted},
+		{"allUsers on the service", policyOf(binds("allUsers")), policyOf(), NotGranted, NotGranted},
+		{"allUsers at IAP", policyOf(binds(agent)), accessor("allUsers"), Granted, Granted},
 		{"allUsers at IAP, no agent", policyOf(), accessor("allUsers"), NotGranted, NotGranted},
-		{"IAP's policy unread", policyOf(invoker(agent)), nil, Unknown, Unknown},
+		{"IAP's policy unread", policyOf(binds(agent)), nil, Unknown, Unknown},
 		{"IAP's policy unread, no agent", policyOf(), nil, NotGranted, NotGranted},
 	} {
 		d := door(tt.service, tt.iap)
@@ -145,7 +145,7 @@ func TestDoor(t *testing.T) {
 		}
 	}
 	open := Door{Invoke: whole(), IAPOn: NotGranted}
-	open.Invoke.Layers[0].Policy = policyOf(invoker("allUsers"))
+	open.Invoke.Layers[0].Policy = policyOf(binds("allUsers"))
 	for internet, want := range map[State]State{Granted: Granted, NotGranted: NotGranted, Unknown: Unknown} {
 		open.Internet, open.Outside = internet, "ingress"
 		if got := open.Public(); got.State != want {

@@ -111,13 +111,12 @@ func (q Query) denyRule(r *denypb.DenyRule, permission string) Denial {
 	if excepted == Granted {
 		return no
 	}
-	condition := evalDenial(r.GetDenialCondition(), q.Context)
+	condition := EvalDenial(r.GetDenialCondition(), q.context())
 	switch {
-	case condition == NotGranted:
+	case condition.State == NotGranted:
 		return no
-	case condition == Unknown:
-		return Denial{State: DenyUnknown, Needs: TagBindings,
-			Reason: "its denial condition depends on the tags of the service, which are not known"}
+	case condition.State == Unknown:
+		return Denial{State: DenyUnknown, Needs: conditionDocument(condition), Reason: "its denial condition is open: " + condition.Reason}
 	case denied == Unknown:
 		return Denial{State: DenyUnknown, Needs: memberDocument(by), Reason: why}
 	case excepted == Unknown:

@@ -1,0 +1,204 @@
+package iam
+
+import (
+	"regexp"
+	"strings"
+)
+
+// An Identity is who makes a request, as far as it is known. The zero Identity
+// is not known: only allUsers matches it for certain.
+type Identity struct {
+	Anonymous    bool   // the request carries no credential
+	Google       bool   // a Google account or service account, though its e-mail may not be known
+	Member       Member // user: or serviceAccount:, or a set of accounts; its Kind OtherMember where not known
+	HostedDomain string // the hd claim
+	Project      string // the number of the project of a service account, "" where not known
+}
+
+// Anonymous is the identity of a request without credential.
+func Anonymous() Identity { return Identity{Anonymous: true} }
+
+// IdentityOf returns the identity that a member string names. "allUsers" is
+// the anonymous one.
+func IdentityOf(member string) Identity {
+	m := ParseMember(member)
+	switch m.Kind {
+	case AllUsers:
+		return Anonymous()
+	case User, ServiceAccount:
+		return Identity{Member: m, Google: !m.Deleted}
+	}
+	return Identity{Member: m}
+}
+
+func (id Identity) known() bool { return id.Member.text != "" }
+
+// set reports whether the identity stands for everyone of a group, domain or
+// other set, whoever of them calls.
+func (id Identity) set() bool {
+	switch id.Member.Kind {
+	case Group, Domain, Customer, AllAuthenticatedUsers, ServiceAccountSet, ServiceAgentSet:
+		return true
+	}
+	return false
+}
+
+// coversSet says whether a member covers everyone of a set.
+func (m Member) coversSet(set Member) (State, string) {
+	switch {
+	case m.Kind == set.Kind && m.Value == set.Value, m.Kind == AllAuthenticatedUsers:
+		return Granted, ""
+	case m.Kind == User, m.Kind == ServiceAccount:
+		return NotGranted, m.text + " is one account, not all of " + set.text
+	}
+	return Unknown, "whether " + m.text + " covers all of " + set.text + " is not known"
+}
+
+// matches says whether a member covers an identity, and why where it does not
+// for certain.
+func (m Member) matches(id Identity, groups Groups) (State, string) {
+	switch {
+	case m.Deleted:
+		return NotGranted, m.text + " is deleted"
+	case m.Kind == AllUsers:
+		return Granted, ""
+	case id.Anonymous:
+		return NotGranted, "the request carries no credential"
+	case m.text == "":
+		return NotGranted, "the member is empty"
+	}
+	if can, why := m.CanPresentIDToken(); can == NotGranted {
+		return NotGranted, why
+	}
+	if can, why := id.Member.CanPresentIDToken(); id.known() && can == NotGranted {
+		return NotGranted, why
+	}
+	if id.set() {
+		return m.coversSet(id.Member)
+	}
+	switch m.Kind {
+	case Group:
+		return groups.contains(m, id)
+	case Domain:
+		if id.known() && groups.lists(m) {
+			return groups.contains(m, id)
+		}
+	}
+	return m.covers(id)
+}
+
+// covers says whether a member covers a caller who has a token, without asking
+// any group.
+func (m Member) covers(id Identity) (State, string) {
+	switch m.Kind {
+	case AllUsers:
+		return Granted, ""
+	case AllAuthenticatedUsers:
+		if id.Google {
+			return Granted, ""
+		}
+		return Unknown, "whether the caller is a Google account is not known"
+	case User, ServiceAccount:
+		return m.sameAccount(id)
+	case Domain:
+		return m.inDomain(id)
+	case Customer:
+		return Unknown, "whether " + m.text + " covers the caller is not known"
+	case ServiceAccountSet, ServiceAgentSet:
+		return m.inSet(id)
+	}
+	return Unknown, undocumented
+}
+
+func (m Member) sameAccount(id Identity) (State, string) {
+	switch {
+	case !id.known():
+		return Unknown, "the caller's e-mail is not known"
+	case id.Member.Kind == OtherMember:
+		return Unknown, undocumented
+	case id.Member.Kind == m.Kind && id.Member.Value == m.Value:
+		return Granted, ""
+	case sameAgentElsewhere(m, id.Member):
+		return Unknown, m.text + " and " + id.Member.text + " are the service agents of two universes of Google Cloud; " +
+			"which one the service is in is not known"
+	}
+	return NotGranted, "the caller is " + id.Member.text
+}
+
+var (
+	agentLocal     = regexp.MustCompile(`^service-\d+$`)
+	defaultAccount = regexp.MustCompile(`^(\d+)-compute@developer\.gserviceaccount\.com$`)
+	digits         = regexp.MustCompile(`^\d+$`)
+)
+
+// parts splits the e-mail NAME@P.U.iam.gserviceaccount.com of a service
+// account. The universe U is "" for Google's own, NAME@P.iam.gserviceaccount.com.
+func (m Member) parts() (name, project, universe string) {
+	name, domain, _ := strings.Cut(m.Value, "@")
+	if m.Kind != ServiceAccount {
+		return name, domain, ""
+	}
+	project, universe, _ = strings.Cut(strings.TrimSuffix(domain, ".iam.gserviceaccount.com"), ".")
+	return name, project, universe
+}
+
+// sameAgentElsewhere reports whether two e-mails are those of one service
+// agent in two universes. Which one a service uses goes by its universe, which
+// no document names.
+func sameAgentElsewhere(a, b Member) bool {
+	if a.Kind != ServiceAccount || b.Kind != ServiceAccount {
+		return false
+	}
+	name, project, universe := a.parts()
+	otherName, otherProject, otherUniverse := b.parts()
+	return name == otherName && project == otherProject && universe != otherUniverse && agentLocal.MatchString(name)
+}
+
+// inSet decides the sets of all service accounts, or all service agents, of a
+// resource. Only the set of a project is decided: an e-mail names the ID of a
+// project and the set its number.
+func (m Member) inSet(id Identity) (State, string) {
+	unknown := "whether the caller's project is in " + m.text + " is not known"
+	if id.Member.Kind == User {
+		return NotGranted, "the caller is no service account"
+	}
+	kind, number, _ := strings.Cut(m.Value, "/")
+	if name, _, _ := id.Member.parts(); agentLocal.MatchString(name) || m.Kind == ServiceAgentSet {
+		return Unknown, "whether a service agent is in " + m.text + " is not known"
+	}
+	project := id.Project
+	if own := defaultAccount.FindStringSubmatch(id.Member.Value); project == "" && own != nil {
+		project = own[1]
+	}
+	switch {
+	case kind != "projects" || !digits.MatchString(number) || !digits.MatchString(project):
+		return Unknown, unknown
+	case number == project:
+		return Granted, ""
+	}
+	return NotGranted, "the caller is a service account of project " + project
+}
+
+// consumer are the domains of consumer accounts, which belong to no customer.
+var consumer = map[string]bool{"gmail.com": true, "googlemail.com": true}
+
+// inDomain decides a domain: member. Service accounts are not members of a
+// domain; a secondary domain belongs to the same customer, and only the
+// directory knows which.
+func (m Member) inDomain(id Identity) (State, string) {
+	if !id.known() {
+		return Unknown, "the caller's e-mail is not known"
+	}
+	_, domain, _ := strings.Cut(id.Member.Value, "@")
+	switch {
+	case id.Member.Kind == OtherMember:
+		return Unknown, undocumented
+	case id.Member.Kind != User:
+		return NotGranted, "service accounts are not members of a domain"
+	case lower(id.HostedDomain) == m.Value || domain == m.Value:
+		return Granted, ""
+	case consumer[domain]:
+		return NotGranted, "a consumer account is in no domain"
+	}
+	return Unknown, "whether " + domain + " is a secondary domain of " + m.Value + " is not known"
+}

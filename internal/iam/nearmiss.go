@@ -1,0 +1,119 @@
+package iam
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+var serviceAgentNumber = regexp.MustCompile(`^(service-)?\d+(-|$)`)
+
+// NearMiss says why a member looks like an identity and is not it, or "".
+func NearMiss(m Member, id Identity) string {
+	if !id.known() || m.Broad() || m.Kind == Group {
+		return ""
+	}
+	if m.Deleted && m.Value == id.Member.Value {
+		return "that is the tombstone of a deleted account; the one of the same e-mail is another"
+	}
+	if m.Deleted || m.Kind != User && m.Kind != ServiceAccount {
+		return ""
+	}
+	if m.Value == id.Member.Value {
+		if m.Kind != id.Member.Kind {
+			return "the caller is " + id.Member.text + ": the prefix is another"
+		}
+		return ""
+	}
+	odd := Suspicious(m.text)
+	if odd != "" && Suspicious(id.Member.text) == "" && distance(m.Value, id.Member.Value) <= 2 {
+		return "the caller is " + id.Member.Value + ": the member " + odd
+	}
+	ml, md, _ := strings.Cut(m.Value, "@")
+	il, idd, _ := strings.Cut(id.Member.Value, "@")
+	switch {
+	case sameAgentElsewhere(m, id.Member):
+		return ""
+	case ml == il && md != idd && m.Kind == ServiceAccount:
+		return "the caller is the one of the same name in another project, " + id.Member.Value
+	case md == idd && serviceAgentNumber.MatchString(ml) && serviceAgentNumber.MatchString(il):
+		return "the caller is that of another project number, " + id.Member.Value
+	case consumer[md] && consumer[idd] && strings.ReplaceAll(ml, ".", "") == strings.ReplaceAll(il, ".", ""):
+		return "the caller's e-mail is spelt " + id.Member.Value
+	case distance(m.Value, id.Member.Value) <= 2:
+		return "the caller is " + id.Member.Value + ": the e-mails differ by a letter or two"
+	}
+	return ""
+}
+
+// Suspicious says what is odd about the characters of a member: "has an
+// invisible character (U+200B)", "has a letter that is not ASCII (U+0430,
+// Cyrillic)", "has a space in it". It is "" where nothing is. The attributes of
+// federated identities are free text, of which only what is invisible is odd.
+func Suspicious(member string) string {
+	free := federated[ParseMember(member).Kind]
+	for _, r := range member {
+		switch {
+		case r > ' ' && r < unicode.MaxASCII:
+		case strings.ContainsRune(" \t\r\n", r):
+			if !free {
+				return "has a space in it"
+			}
+		case r == unicode.ReplacementChar:
+			return "has a byte that is no text"
+		case !unicode.IsGraphic(r), unicode.IsSpace(r), unicode.IsMark(r), slices.Contains(fillers, r):
+			return fmt.Sprintf("has an invisible character (U+%04X)", r)
+		case !free && unicode.IsLetter(r):
+			return fmt.Sprintf("has a letter that is not ASCII (U+%04X, %s)", r, script(r))
+		case !free:
+			return fmt.Sprintf("has a character that is not ASCII (U+%04X)", r)
+		}
+	}
+	return ""
+}
+
+var federated = map[Kind]bool{Workforce: true, Workload: true, Kubernetes: true, Agent: true}
+
+// fillers are the letters of Hangul that show nothing.
+var fillers = []rune{0x115F, 0x1160, 0x3164, 0xFFA0}
+
+// script names the alphabet of a letter.
+func script(r rune) string {
+	for _, name := range slices.Sorted(maps.Keys(unicode.Scripts)) {
+		if unicode.Is(unicode.Scripts[name], r) {
+			return name
+		}
+	}
+	return "unknown"
+}
+
+// distance is the number of letters to insert, delete, change or swap between
+// two strings, counted up to 3 by their lengths.
+func distance(from, to string) int {
+	a, b := []rune(from), []rune(to)
+	if len(a)-len(b) > 2 || len(b)-len(a) > 2 {
+		return 3
+	}
+	prev2, prev, cur := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		cur[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				cur[j] = min(cur[j], prev2[j-2]+1)
+			}
+		}
+		prev2, prev, cur = prev, cur, prev2
+	}
+	return prev[len(b)]
+}
