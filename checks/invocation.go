@@ -46,6 +46,7 @@ type Invocation struct {
 	layers  []layer
 	roles   iam.Roles
 	groups  iam.Groups
+	stop    func() bool // nil: never
 	public  iam.Decision // whether anyone may invoke
 	checked iam.Identity // whom IAM is asked about: the caller, or IAP's agent
 	iap     bool
@@ -69,8 +70,10 @@ type layer struct {
 	source   evidence.Source
 }
 
-func resolve(s *evidence.Snapshot) *Invocation {
-	in := &Invocation{Snapshot: s, request: s.Request.Or(evidence.Request{})}
+// resolve reads the evidence. Where stop, which may be nil, turns true, what is
+// not decided by then stays unknown.
+func resolve(s *evidence.Snapshot, stop func() bool) *Invocation {
+	in := &Invocation{Snapshot: s, request: s.Request.Or(evidence.Request{}), stop: stop}
 	in.resolveTarget()
 	in.resolveCaller()
 	in.resolveCredential()
@@ -79,7 +82,7 @@ func resolve(s *evidence.Snapshot) *Invocation {
 	roles, _ := in.Roles.Get()
 	in.roles = iam.NewRoles(roles)
 	groups, _ := in.Groups.Get()
-	in.groups = iam.NewGroups(groups)
+	in.groups = iam.NewGroups(groups).Until(stop)
 	in.iap = in.service().GetIapEnabled() || in.author().who == iapAuthor
 	in.public = in.question(in.permission, iam.Anonymous()).Decide()
 	in.checked = in.identity
@@ -572,7 +575,7 @@ func (in *Invocation) checkOff() iam.State {
 }
 
 func (in *Invocation) context() iam.Context {
-	c := iam.Context{Time: in.Now}
+	c := iam.Context{Time: in.Now, Stop: in.stop}
 	if in.url != nil {
 		path, h := or(in.url.EscapedPath(), "/"), in.url.Hostname()
 		c.Path, c.Host = &path, &h

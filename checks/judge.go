@@ -14,6 +14,9 @@ type Options struct {
 	// NoFixes skips the proof of fixes, which judges the repaired evidence
 	// again for each of them.
 	NoFixes bool
+	// Stop, where it is not nil, is asked again and again: once it returns
+	// true the judgement ends, and what is not decided is unknown.
+	Stop func() bool
 }
 
 // Judge answers every check for the invocation that the evidence describes,
@@ -27,7 +30,7 @@ func Judge(s evidence.Snapshot, o Options) Verdict {
 }
 
 func judge(s evidence.Snapshot, o Options) Verdict {
-	in := resolve(&s)
+	in := resolve(&s, o.Stop)
 	v := Verdict{
 		Target: in.target(), Principal: in.principal, JudgedAt: Moment{Time: s.Now, From: cmp.Or(s.NowFrom, in.momentFrom())},
 		Findings: in.answers(),

@@ -433,6 +433,9 @@ func (in *Invocation) weigh(v *Verdict) {
 func (in *Invocation) turningAllowed(findings []Finding) []Assumption {
 	var out []Assumption
 	for _, p := range in.possibilities() {
+		if in.stopped() {
+			break
+		}
 		after := in.supposing(p)
 		if d, _ := conclude(after); d == Allowed {
 			continue
@@ -461,6 +464,9 @@ func (in *Invocation) turningDenied(findings []Finding) []Assumption {
 		}
 	}
 	for _, p := range in.possibilities() {
+		if in.stopped() {
+			break
+		}
 		after := in.supposing(p)
 		for _, i := range failing {
 			if after[i].Outcome != Fail {
@@ -476,9 +482,11 @@ func (in *Invocation) turningDenied(findings []Finding) []Assumption {
 	return turning[failing[0]]
 }
 
+func (in *Invocation) stopped() bool { return in.stop != nil && in.stop() }
+
 func (in *Invocation) supposing(p possibility) []Finding {
 	s := p.apply(*in.Snapshot)
-	return resolve(&s).answers()
+	return resolve(&s, in.stop).answers()
 }
 
 // standing lists what no document settles: what stands between the caller and

@@ -59,7 +59,7 @@ type WhoReport struct {
 // Who lists everybody that the evidence lets invoke the target, whatever the
 // path, host and moment of a request.
 func Who(s evidence.Snapshot) WhoReport {
-	in := resolve(&s)
+	in := resolve(&s, nil)
 	door := in.door()
 	q := door.Invoke
 	if in.iap {
@@ -342,7 +342,7 @@ func (in *Invocation) unreadFor(door iam.Door, rows []Holder) []Assumption {
 // JudgeToken answers the checks about a credential alone. Without a target its
 // audience is not judged. The decision says whether Cloud Run would accept it.
 func JudgeToken(s evidence.Snapshot, target bool) Verdict {
-	in := resolve(&s)
+	in := resolve(&s, nil)
 	in.public = iam.Decision{State: iam.NotGranted} // the question is about a private service
 	v := Verdict{Target: in.target(), Principal: in.principal, JudgedAt: Moment{s.Now, or(s.NowFrom, in.momentFrom())}}
 	for _, g := range []Gate{credentialGate, tokenGate} {

@@ -34,7 +34,11 @@ func (a *app) invokeCommand() *cobra.Command {
 		if s, err = in.probe(c.Context(), s); err != nil {
 			return err
 		}
+		opts.Stop = func() bool { return c.Context().Err() != nil }
 		v := checks.Judge(s, opts)
+		if err := c.Context().Err(); err != nil {
+			return err
+		}
 		a.code = exitOf(v.Decision)
 		return a.print(func(w io.Writer, st report.Style) error { return report.Invoke(w, a.format, v, st) })
 	}
