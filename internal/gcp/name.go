@@ -35,9 +35,15 @@ func IAPName(project, location, id string) Name {
 }
 
 // ProjectName names a project by its ID or number.
-func ProjectName(project string) Name {
-	p := known(project)
-	return Name{ResourceManagerAPI, p, "", "projects", p}
+func ProjectName(project string) Name { return NodeName("projects", project) }
+
+// NodeName names one of "projects", "folders" or "organizations".
+func NodeName(collection, id string) Name {
+	n := Name{Host: ResourceManagerAPI, Collection: collection, ID: known(id)}
+	if collection == "projects" {
+		n.Project = n.ID
+	}
+	return n
 }
 
 // ServiceAccountName names a service account by its e-mail. Its project is
@@ -286,12 +292,17 @@ func IsNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") =
 // Part returns the element behind a collection anywhere in a name, whatever
 // its form, or "" where there is none or it is not known.
 func Part(name, collection string) string {
-	_, rest, ok := strings.Cut("/"+name, "/"+collection+"/")
-	if !ok {
-		return ""
+	for {
+		key, rest, ok := strings.Cut(name, "/")
+		if !ok {
+			return ""
+		}
+		if key == collection {
+			id, _, _ := strings.Cut(rest, "/")
+			return known(id)
+		}
+		name = rest
 	}
-	id, _, _ := strings.Cut(rest, "/")
-	return known(id)
 }
 
 // Last returns the last element of a name, whatever its form.
