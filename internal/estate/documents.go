@@ -87,7 +87,9 @@ func Spelled(n gcp.Name, apart string) string {
 	if n.ID == "" {
 		n.ID = "-" + apart
 	}
-	n.Project, n.Location = cmp.Or(n.Project, "-"), cmp.Or(n.Location, "-")
+	if !n.Node() {
+		n.Project, n.Location = cmp.Or(n.Project, "-"), cmp.Or(n.Location, "-")
+	}
 	return n.Full()
 }
 
