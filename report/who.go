@@ -7,6 +7,7 @@ import (
 
 	"diagnose/checks"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
@@ -64,7 +65,7 @@ func whoHeadline(r checks.WhoReport) string {
 	if name == "" {
 		name = r.Target.Function
 	}
-	name = orDash(name[strings.LastIndexByte(name, '/')+1:])
+	name = orDash(gcp.Last(name))
 	granted := 0
 	for _, h := range r.Holders {
 		if h.State == iam.Granted {
