@@ -36,18 +36,22 @@ type Host struct {
 	Project string // cloudfunctions.net: the project's ID
 }
 
+// The domains of the default URLs, without a dot in front.
 const (
-	runDomain       = ".run.app"
-	functionsDomain = ".cloudfunctions.net"
-	apiDomain       = ".googleapis.com"
-	tagSeparator    = "---"
+	RunDomain       = "run.app"
+	FunctionsDomain = "cloudfunctions.net"
+)
+
+const (
+	apiDomain    = ".googleapis.com"
+	tagSeparator = "---"
 )
 
 var (
 	deterministicHost = regexp.MustCompile(`^(?:([a-z0-9-]+)---)?([a-z][a-z0-9-]*)-(\d+)\.([a-z]+-[a-z]+\d+)\.run\.app$`)
 	hashHost          = regexp.MustCompile(`^(?:([a-z0-9-]+)---)?([a-z][a-z0-9-]*)-([a-z0-9]+)-[a-z]{2,3}\.a\.run\.app$`)
 	functionsHost     = regexp.MustCompile(`^([a-z]+-[a-z]+\d+)-(.+)\.cloudfunctions\.net$`)
-	hostInText        = regexp.MustCompile(`(?i)[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:run\.app|cloudfunctions\.net)\b`)
+	urlInText         = regexp.MustCompile(`[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.(?:run\.app|cloudfunctions\.net)\b(?::\d+)?(?:/[A-Za-z0-9_-]+)?`)
 )
 
 // ParseHost takes a host apart, with or without a port.
@@ -59,14 +63,14 @@ func ParseHost(s string) Host {
 	switch {
 	case h.Name == "":
 		h.Kind = NoHost
-	case strings.HasSuffix(h.Name, runDomain):
+	case strings.HasSuffix(h.Name, "."+RunDomain):
 		h.Kind = RunHost
 		if m := deterministicHost.FindStringSubmatch(h.Name); m != nil {
 			h.Tag, h.Service, h.Number, h.Region = m[1], m[2], m[3], m[4]
 		} else if m := hashHost.FindStringSubmatch(h.Name); m != nil {
 			h.Tag, h.Service, h.Hash = m[1], m[2], m[3]
 		}
-	case strings.HasSuffix(h.Name, functionsDomain):
+	case strings.HasSuffix(h.Name, "."+FunctionsDomain):
 		h.Kind = FunctionsHost
 		if m := functionsHost.FindStringSubmatch(h.Name); m != nil {
 			h.Region, h.Project = m[1], m[2]
@@ -99,12 +103,12 @@ func (h Host) Untagged() string {
 // and functions.
 func (h Host) FrontEnd() bool { return h.Kind == RunHost || h.Kind == FunctionsHost }
 
-// FindHosts lists the hosts of run.app and cloudfunctions.net in a text, in
-// their order.
-func FindHosts(text string) []Host {
-	var out []Host
-	for _, s := range hostInText.FindAllString(text, -1) {
-		out = append(out, ParseHost(s))
+// FindAddresses takes apart what stands in a text at run.app and
+// cloudfunctions.net, in its order, with or without a scheme in front.
+func FindAddresses(text string) []Address {
+	var out []Address
+	for _, s := range urlInText.FindAllString(text, -1) {
+		out = append(out, ParseAddress("https://"+s))
 	}
 	return out
 }
@@ -116,7 +120,7 @@ func FunctionURL(function Name) string {
 	if function.Collection != "functions" || !function.Complete() || IsNumber(function.Project) {
 		return ""
 	}
-	return "https://" + function.Location + "-" + function.Project + functionsDomain + "/" + function.ID
+	return "https://" + function.Location + "-" + function.Project + "." + FunctionsDomain + "/" + function.ID
 }
 
 // FunctionOf is the function's ID in a cloudfunctions.net URL: the first
@@ -134,6 +138,7 @@ func FunctionOf(u *url.URL) string {
 type Address struct {
 	Host     string // in lower case, without the tag of a run.app URL
 	Service  string // of a run.app URL
+	Hash     string // of a run.app URL, hash form
 	Function string // of a cloudfunctions.net URL
 	Project  string // ID
 	Number   string // of the project
@@ -148,7 +153,7 @@ func ParseAddress(rawURL string) Address {
 	}
 	h := ParseHost(u.Host)
 	return Address{
-		Host: h.Untagged(), Service: h.Service, Function: FunctionOf(u),
+		Host: h.Untagged(), Service: h.Service, Hash: h.Hash, Function: FunctionOf(u),
 		Project: h.Project, Number: h.Number, Region: h.Region,
 	}
 }

@@ -57,9 +57,9 @@ func TestParseAddress(t *testing.T) {
 	}
 }
 
-func TestFindHosts(t *testing.T) {
-	got := FindHosts("GET https://a---orders-ab12cd34ef-ew.a.run.app/x, (us-east1-shop.cloudfunctions.net/f) not run.application.com")
-	if len(got) != 2 || got[0].Service != "orders" || got[1].Project != "shop" {
+func TestFindAddresses(t *testing.T) {
+	got := FindAddresses("GET https://a---orders-ab12cd34ef-ew.a.run.app/x, (us-east1-shop.cloudfunctions.net/f) not run.application.com")
+	if len(got) != 2 || got[0].Service != "orders" || got[0].Hash != "ab12cd34ef" || got[1].Project != "shop" || got[1].Function != "f" {
 		t.Errorf("got %+v", got)
 	}
 }
