@@ -51,7 +51,8 @@ var (
 	deterministicHost = regexp.MustCompile(`^(?:([a-z0-9-]+)---)?([a-z][a-z0-9-]*)-(\d+)\.([a-z]+-[a-z]+\d+)\.run\.app$`)
 	hashHost          = regexp.MustCompile(`^(?:([a-z0-9-]+)---)?([a-z][a-z0-9-]*)-([a-z0-9]+)-[a-z]{2,3}\.a\.run\.app$`)
 	functionsHost     = regexp.MustCompile(`^([a-z]+-[a-z]+\d+)-(.+)\.cloudfunctions\.net$`)
-	urlInText         = regexp.MustCompile(`[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.(?:run\.app|cloudfunctions\.net)\b(?::\d+)?(?:/[A-Za-z0-9_-]+)?`)
+	urlInText         = regexp.MustCompile(`[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.(?:run\.app|cloudfunctions\.net)\b` +
+		`(?::\d+)?(?:/[A-Za-z0-9_-]+)?`)
 )
 
 // ParseHost takes a host apart, with or without a port.
