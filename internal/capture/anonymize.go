@@ -60,6 +60,12 @@ var found = []struct {
 	{"number", regexp.MustCompile(`"(?:id|projectNumber|sub|uid)":\s*"(\d+)"`)},
 	{"number", regexp.MustCompile(`(\d+)-(?:compute@developer|[a-z0-9]+\.apps\.googleusercontent)`)},
 	{"number", regexp.MustCompile(`service-(\d+)@`)},
+	{"hash", regexp.MustCompile(`\d+-([a-z0-9]+)\.apps\.googleusercontent\.com`)},
+	{"number", regexp.MustCompile(`"(\d+)\.apps\.googleusercontent\.com"`)},
+	{"name", regexp.MustCompile(`"clientId":\s*"([A-Za-z0-9_-]+)"`)},
+	{"domain", regexp.MustCompile(`"(?:loginHint|cookieDomain)":\s*"\.?([A-Za-z0-9.-]+\.[a-z]{2,})"`)},
+	{"name", regexp.MustCompile(`/(?:workforcePools|workloadIdentityPools)/([A-Za-z0-9][A-Za-z0-9-]*)`)},
+	{"name", regexp.MustCompile(`Pools/[^"/]+/(?:providers|subject|group|attribute\.[a-z0-9_]+)/([A-Za-z0-9][^"\s]*)`)},
 	{"name", regexp.MustCompile(`/(?:services|functions|triggers|topics|jobs|queues|subscriptions|revisions|denypolicies|repositories)/([A-Za-z0-9][A-Za-z0-9_.-]*)`)},
 	{"name", regexp.MustCompile(`(?:service_name|function_name|revision_name)":\s*"([^"]+)"`)},
 	{"account", regexp.MustCompile(`(?:serviceAccount:|serviceAccounts/)([a-z][a-z0-9-]*)@[a-z0-9.:-]+\.iam\.gserviceaccount\.com`)},
@@ -75,9 +81,28 @@ var found = []struct {
 var defaultDomains = regexp.QuoteMeta(gcp.RunDomain) + "|" + regexp.QuoteMeta(gcp.FunctionsDomain)
 
 // google matches names that are Google's own, or words of its formats.
-var google = regexp.MustCompile(`(?i)(^|\.)(gserviceaccount\.com|googleapis\.com|googleusercontent\.com|` + defaultDomains + `|google\.com|cloud\.goog)$|^(service-\d+|developer|appspot|cloudservices|gcp-sa-[a-z-]+|serverless-robot-prod|gcf-admin-robot|cloudbuild|compute-system|run|default|-)$`)
+var google = regexp.MustCompile(`(?i)(^|\.)(gserviceaccount\.com|googleapis\.com|googleusercontent\.com|` + defaultDomains + `|google\.com|cloud\.goog)$|^(service-\d+|developer|appspot|cloudservices|gcp-sa-[a-z-]+|serverless-robot-prod|gcf-admin-robot|cloudbuild|compute-system|run|default|-)$|` +
+	`^(764086051850|6qr4p6gpi6hn506pt8ejuq83di341hur|32555940559)$`) // gcloud's own OAuth clients
+
+// lists are arrays of identifiers, with the kind of each.
+var lists = []struct {
+	kind    string
+	pattern *regexp.Regexp
+}{
+	{"domain", regexp.MustCompile(`"domains":\s*\[([^\]]*)\]`)},
+	{"name", regexp.MustCompile(`"tenantIds":\s*\[([^\]]*)\]`)},
+}
+
+var quoted = regexp.MustCompile(`"([^"]+)"`)
 
 func (n *names) collect(text string) {
+	for _, l := range lists {
+		for _, list := range l.pattern.FindAllStringSubmatch(text, -1) {
+			for _, m := range quoted.FindAllStringSubmatch(list[1], -1) {
+				n.add(l.kind, m[1])
+			}
+		}
+	}
 	for _, f := range found {
 		for _, m := range f.pattern.FindAllStringSubmatch(text, -1) {
 			n.add(f.kind, m[1])
@@ -92,11 +117,12 @@ func (n *names) collect(text string) {
 	}
 }
 
-// add names an identifier that is somebody's, and none of Google's own.
+// add gives an identifier a stand-in, unless it is Google's own.
 func (n *names) add(kind, id string) {
-	if len(id) >= 2 && !google.MatchString(id) && !strings.HasSuffix(id, "-compute") {
-		n.name(kind, id)
+	if len(id) < 2 || google.MatchString(id) || strings.HasSuffix(id, "-compute") {
+		return
 	}
+	n.name(kind, id)
 }
 
 // name gives an identifier its stand-in. A function's name and that of its

@@ -23,6 +23,7 @@ import (
 
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 )
 
 // Case returns the members of a case with what a snapshot knows. What is
@@ -31,6 +32,7 @@ import (
 // there.
 func Case(s evidence.Snapshot) ([]txtar.File, error) {
 	w := &writer{}
+	s.IAPSettings = withoutSecrets(s.IAPSettings)
 	w.request(s)
 	w.token(s)
 	if f, ok := s.Function.Get(); ok {
@@ -44,6 +46,15 @@ func Case(s evidence.Snapshot) ([]txtar.File, error) {
 	}
 	if p, ok := s.FunctionPolicy.Get(); ok {
 		w.message("function-policy.json", p)
+	}
+	if p, ok := s.IAPPolicy.Get(); ok {
+		w.message("iap-policy.json", p)
+	}
+	if settings, ok := s.IAPSettings.Get(); ok {
+		w.message("iap-settings.json", settings)
+	}
+	if list, ok := s.Accounts.Get(); ok {
+		w.accounts(list)
 	}
 	if list, ok := s.Ancestors.Get(); ok {
 		w.ancestors(list)
@@ -315,6 +326,29 @@ func (w *writer) ancestors(list []evidence.Ancestor) {
 		}
 	}
 	w.value("ancestor-policies.json", out)
+}
+
+// accounts names each service account as the API does; where its e-mail does
+// not tell the project, "-" stands for it, as it does in the API.
+func (w *writer) accounts(list []evidence.AccountPolicy) {
+	type account struct {
+		Name   string          `json:"name"`
+		Policy json.RawMessage `json:"policy"`
+	}
+	out := make([]account, len(list))
+	for i, a := range list {
+		raw, err := rawMessage(a.Policy)
+		if err != nil {
+			w.fail("service-account-policies.json", err)
+			return
+		}
+		project := "-"
+		if parsed := gcp.ParseAccount(a.Email); parsed.Kind == gcp.UserAccount {
+			project = parsed.Project
+		}
+		out[i] = account{Name: "projects/" + project + "/serviceAccounts/" + a.Email, Policy: raw}
+	}
+	w.value("service-account-policies.json", out)
 }
 
 func (w *writer) tags(tags []evidence.Tag) {

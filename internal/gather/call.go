@@ -31,7 +31,7 @@ type Method struct {
 
 // Methods lists every method that the collector calls.
 func Methods() []Method {
-	return []Method{getFunction, getService, getServicePolicy, getFunctionPolicy, effectivePolicies, analyzePolicy, searchResources, listDeny, getDeny, getTrigger}
+	return []Method{getFunction, getService, getServicePolicy, getFunctionPolicy, effectivePolicies, analyzePolicy, searchResources, listDeny, getDeny, getTrigger, getIAPPolicy, getIAPSettings}
 }
 
 const assetPermissions = "cloudasset.assets.analyzeIamPolicy, cloudasset.assets.searchAllIamPolicies and cloudasset.assets.searchAllResources"
@@ -57,6 +57,11 @@ var (
 		"the rules of deny policies"}
 	getTrigger = Method{"eventarc.triggers.get", "eventarc.googleapis.com", "eventarc.triggers.get", "roles/eventarc.viewer", "project",
 		"the trigger of an event-driven function beyond what the function says"}
+	// Both roles only read, by https://docs.cloud.google.com/iam/docs/roles-permissions/iap.
+	getIAPPolicy = Method{"iap.getIamPolicy", "iap.googleapis.com", "iap.webServices.getIamPolicy", "roles/iam.securityReviewer", "project",
+		"who may pass IAP; asked only where the service has IAP on"}
+	getIAPSettings = Method{"iap.getIapSettings", "iap.googleapis.com", "iap.webServices.getSettings", "roles/iap.viewer", "project",
+		"which tokens IAP takes of a program; asked only where the service has IAP on"}
 )
 
 // A Call is one finished API call, as a log shows it. It holds no request and

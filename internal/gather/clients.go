@@ -12,6 +12,7 @@ import (
 	eventarc "cloud.google.com/go/eventarc/apiv1"
 	functions "cloud.google.com/go/functions/apiv2"
 	deny "cloud.google.com/go/iam/apiv2"
+	iap "cloud.google.com/go/iap/apiv1"
 	run "cloud.google.com/go/run/apiv2"
 	"google.golang.org/api/impersonate"
 	"google.golang.org/api/option"
@@ -34,6 +35,7 @@ type clients struct {
 	asset     func() (*asset.Client, error)
 	deny      func() (*deny.PoliciesClient, error)
 	functions func() (*functions.FunctionClient, error)
+	proxy     func() (*iap.IdentityAwareProxyAdminClient, error)
 	run       func() (*run.ServicesClient, error)
 	triggers  func() (*eventarc.Client, error)
 
@@ -46,6 +48,7 @@ func newClients(ctx context.Context, options []option.ClientOption) *clients {
 	c.asset = lazily(c, ctx, asset.NewClient, options)
 	c.deny = lazily(c, ctx, deny.NewPoliciesClient, options)
 	c.functions = lazily(c, ctx, functions.NewFunctionClient, options)
+	c.proxy = lazily(c, ctx, iap.NewIdentityAwareProxyAdminClient, options)
 	c.run = lazily(c, ctx, run.NewServicesClient, options)
 	c.triggers = lazily(c, ctx, eventarc.NewClient, options)
 	return c
@@ -75,7 +78,7 @@ func (c *clients) close() {
 // returns the project that the credentials belong to, "" where they name none.
 func clientOptions(ctx context.Context, o Options) ([]option.ClientOption, string, error) {
 	if o.Emulator != "" {
-		return emulated(o.Emulator)
+		return emulated(o.Emulator, o.Dial)
 	}
 	out := []option.ClientOption{option.WithUserAgent("diagnose"), option.WithScopes(scope)}
 	if o.QuotaProject != "" {
@@ -102,11 +105,15 @@ func clientOptions(ctx context.Context, o Options) ([]option.ClientOption, strin
 
 // emulated reaches every API at one address in plaintext and without
 // credentials, as Google's emulators are reached.
-func emulated(address string) ([]option.ClientOption, string, error) {
+func emulated(address string, dial func(context.Context, string) (net.Conn, error)) ([]option.ClientOption, string, error) {
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		return nil, "", fmt.Errorf("DIAGNOSE_EMULATOR_HOST must be host:port, got %q", address)
 	}
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	dialOptions := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
+	if dial != nil {
+		dialOptions = append(dialOptions, grpc.WithContextDialer(dial))
+	}
+	conn, err := grpc.NewClient(address, dialOptions...)
 	if err != nil {
 		return nil, "", fmt.Errorf("reaching the emulator at %s: %w", address, err)
 	}

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"cloud.google.com/go/functions/apiv2/functionspb"
 	"cloud.google.com/go/iam/apiv1/iampb"
 	denypb "cloud.google.com/go/iam/apiv2/iampb"
+	"cloud.google.com/go/iap/apiv1/iappb"
 	"cloud.google.com/go/run/apiv2/runpb"
 	"github.com/googleapis/gax-go/v2"
 
@@ -39,6 +41,8 @@ type Options struct {
 	Impersonate  string // e-mail of a service account to read as
 	QuotaProject string
 	Emulator     string // host:port of an emulator of all APIs
+	// Dial reaches the emulator. Where it is nil, TCP does.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 
 	Timeout     time.Duration // for everything; 0 stands for 20 s
 	CallTimeout time.Duration // for one call; 0 stands for 10 s
@@ -133,6 +137,7 @@ func (c *collector) collect(ctx context.Context, t Target) (evidence.Snapshot, e
 	}
 	above := later(func() []scoped { return c.aboveProject(ctx, t, service, place()) })
 	trigger := later(func() evidence.Fact[*eventarcpb.Trigger] { return c.trigger(ctx, s.Function) })
+	iap := later(func() proxied { return c.iap(ctx, t, service, r.service, place) })
 	analysis := later(func() analysis { return c.analyze(ctx, c.question(t, s.Function, service, r), renamed) })
 
 	s.Service, s.Policy, s.FunctionPolicy = r.service(), r.policy(), r.functionPolicy()
@@ -140,6 +145,7 @@ func (c *collector) collect(ctx context.Context, t Target) (evidence.Snapshot, e
 		return evidence.Snapshot{}, err
 	}
 	s.Trigger, s.DenyPolicies = trigger(), deny()
+	s.IAPPolicy, s.IAPSettings = iap().policy, iap().settings
 	s.Project, s.Tags = place().project(t), place().tags(service)
 	s.Ancestors = ancestors(t, place(), append(r.effective(), above()...))
 	s.Policy = ownPolicy(s.Policy, service, r.effective())
@@ -234,6 +240,7 @@ func prune(s *evidence.Snapshot) {
 	}
 	if svc, _ := s.Service.Get(); gen1(*s) && !managed(svc) {
 		s.Service, s.Policy = evidence.Fact[*runpb.Service]{}, evidence.Fact[*iampb.Policy]{}
+		s.IAPPolicy, s.IAPSettings = evidence.Fact[*iampb.Policy]{}, evidence.Fact[*iappb.IapSettings]{}
 	}
 }
 

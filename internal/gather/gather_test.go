@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cloud.google.com/go/asset/apiv1/assetpb"
@@ -38,7 +39,7 @@ func collect(t *testing.T, target string, server *gathertest.Server, change ...f
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := gather.Options{Emulator: server.Address, Project: "shop", Timeout: 5 * time.Second}
+	o := gather.Options{Emulator: server.Address, Dial: server.Dial, Project: "shop", Timeout: 5 * time.Second}
 	for _, f := range change {
 		f(&o)
 	}
@@ -55,52 +56,54 @@ func overlay(live, disk evidence.Snapshot) evidence.Snapshot {
 const fullFunction = "projects/shop/locations/europe-west1/functions/orders"
 
 func TestWholeStory(t *testing.T) {
-	disk := load(t, "orders")
-	server := gathertest.Start(t, gathertest.WorldOf(disk))
-	server.Delay = 30 * time.Millisecond
-	live, err := collect(t, fullFunction, server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, known := range map[string]bool{
-		"function": live.Function.Known(), "service": live.Service.Known(), "policy": live.Policy.Known(), "function policy": live.FunctionPolicy.Known(),
-		"ancestors": live.Ancestors.Known(), "deny policies": live.DenyPolicies.Known(), "roles": live.Roles.Known(), "groups": live.Groups.Known(),
-		"trigger": live.Trigger.Known(), "project": live.Project.Known(), "tags": live.Tags.Known(),
-	} {
-		if !known {
-			t.Errorf("%s is unknown", name)
+	synctest.Test(t, func(t *testing.T) {
+		disk := load(t, "orders")
+		server := gathertest.Pipe(t, gathertest.WorldOf(disk))
+		server.Delay = time.Second
+		live, err := collect(t, fullFunction, server)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if p, _ := live.Project.Get(); p != (evidence.Project{ID: "shop", Number: "424242"}) {
-		t.Errorf("project %+v", p)
-	}
-	for i, a := range live.Ancestors.Or(nil) {
-		want := disk.Ancestors.Or(nil)[i]
-		got, _ := a.Policy.Get()
-		if a.ID != want.ID || a.Type != want.Type || !proto.Equal(got, want.Policy.Or(nil)) {
-			t.Errorf("ancestor %d is %s %s with %v", i, a.Type, a.ID, got)
+		for name, known := range map[string]bool{
+			"function": live.Function.Known(), "service": live.Service.Known(), "policy": live.Policy.Known(), "function policy": live.FunctionPolicy.Known(),
+			"ancestors": live.Ancestors.Known(), "deny policies": live.DenyPolicies.Known(), "roles": live.Roles.Known(), "groups": live.Groups.Known(),
+			"trigger": live.Trigger.Known(), "project": live.Project.Known(), "tags": live.Tags.Known(),
+		} {
+			if !known {
+				t.Errorf("%s is unknown", name)
+			}
 		}
-	}
-	if got := live.Groups.Or(nil)["group:eng@example.com"]; len(got) != 2 {
-		t.Errorf("group has %q", got)
-	}
-	for _, r := range live.Roles.Or(nil) {
-		if strings.HasSuffix(r.GetName(), "/caller") != (len(r.GetIncludedPermissions()) == 1) {
-			t.Errorf("role %s has %q", r.GetName(), r.GetIncludedPermissions())
+		if p, _ := live.Project.Get(); p != (evidence.Project{ID: "shop", Number: "424242"}) {
+			t.Errorf("project %+v", p)
 		}
-	}
-	want, got := checks.Judge(disk, checks.Options{}), checks.Judge(overlay(live, disk), checks.Options{})
-	if got.Decision != want.Decision || got.Basis != want.Basis || got.Headline() != want.Headline() {
-		t.Errorf("live: %s %s %s\ndisk: %s %s %s", got.Decision, got.Basis, got.Headline(), want.Decision, want.Basis, want.Headline())
-	}
-	if n := server.Rounds(); n != 2 {
-		t.Errorf("%d rounds of calls, want 2", n)
-	}
-	for _, m := range server.Requests() {
-		if r, ok := m.(*iampb.GetIamPolicyRequest); ok && r.GetOptions().GetRequestedPolicyVersion() != 3 {
-			t.Errorf("policy of %s asked for in version %d, want 3", r.GetResource(), r.GetOptions().GetRequestedPolicyVersion())
+		for i, a := range live.Ancestors.Or(nil) {
+			want := disk.Ancestors.Or(nil)[i]
+			got, _ := a.Policy.Get()
+			if a.ID != want.ID || a.Type != want.Type || !proto.Equal(got, want.Policy.Or(nil)) {
+				t.Errorf("ancestor %d is %s %s with %v", i, a.Type, a.ID, got)
+			}
 		}
-	}
+		if got := live.Groups.Or(nil)["group:eng@example.com"]; len(got) != 2 {
+			t.Errorf("group has %q", got)
+		}
+		for _, r := range live.Roles.Or(nil) {
+			if strings.HasSuffix(r.GetName(), "/caller") != (len(r.GetIncludedPermissions()) == 1) {
+				t.Errorf("role %s has %q", r.GetName(), r.GetIncludedPermissions())
+			}
+		}
+		want, got := checks.Judge(disk, checks.Options{}), checks.Judge(overlay(live, disk), checks.Options{})
+		if got.Decision != want.Decision || got.Basis != want.Basis || got.Headline() != want.Headline() {
+			t.Errorf("live: %s %s %s\ndisk: %s %s %s", got.Decision, got.Basis, got.Headline(), want.Decision, want.Basis, want.Headline())
+		}
+		if n := server.Rounds(); n != 2 {
+			t.Errorf("%d rounds of calls, want 2", n)
+		}
+		for _, m := range server.Requests() {
+			if r, ok := m.(*iampb.GetIamPolicyRequest); ok && r.GetOptions().GetRequestedPolicyVersion() != 3 {
+				t.Errorf("policy of %s asked for in version %d, want 3", r.GetResource(), r.GetOptions().GetRequestedPolicyVersion())
+			}
+		}
+	})
 }
 
 // TestStories runs the project's own fixtures through the server: what the
@@ -125,14 +128,16 @@ func TestStories(t *testing.T) {
 			if disk.Function.Known() {
 				kind = "/functions/"
 			}
-			live, err := collect(t, "projects/"+w.Project+"/locations/"+w.Location+kind+w.Name, gathertest.Start(t, w))
-			if err != nil {
-				t.Fatal(err)
-			}
-			want, got := checks.Judge(disk, checks.Options{}), checks.Judge(overlay(live, disk), checks.Options{})
-			if got.Decision != want.Decision || cause(got) != cause(want) {
-				t.Errorf("live: %s by %s: %s\ndisk: %s by %s: %s", got.Decision, cause(got), got.Headline(), want.Decision, cause(want), want.Headline())
-			}
+			synctest.Test(t, func(t *testing.T) {
+				live, err := collect(t, "projects/"+w.Project+"/locations/"+w.Location+kind+w.Name, gathertest.Pipe(t, w))
+				if err != nil {
+					t.Fatal(err)
+				}
+				want, got := checks.Judge(disk, checks.Options{}), checks.Judge(overlay(live, disk), checks.Options{})
+				if got.Decision != want.Decision || cause(got) != cause(want) {
+					t.Errorf("live: %s by %s: %s\ndisk: %s by %s: %s", got.Decision, cause(got), got.Headline(), want.Decision, cause(want), want.Headline())
+				}
+			})
 		})
 	}
 }
@@ -149,6 +154,12 @@ func reasons(s evidence.Snapshot) map[string]error {
 		"ancestors": s.Ancestors.Reason(), "deny": s.DenyPolicies.Reason(), "roles": s.Roles.Reason(), "groups": s.Groups.Reason(),
 		"trigger": s.Trigger.Reason(), "project": s.Project.Reason(), "tags": s.Tags.Reason(),
 	}
+	// IAP is asked only where it is on.
+	for name, r := range map[string]error{"iapPolicy": s.IAPPolicy.Reason(), "iapSettings": s.IAPSettings.Reason()} {
+		if !errors.Is(r, evidence.ErrNotGathered) {
+			out[name] = r
+		}
+	}
 	for _, a := range s.Ancestors.Or(nil) {
 		if r := a.Policy.Reason(); r != nil {
 			out["ancestor "+a.Type] = r
@@ -162,71 +173,78 @@ func reasons(s evidence.Snapshot) map[string]error {
 	return out
 }
 
+// A failure is a way in which one method fails, what the reason says of it, and
+// a word of the remedy.
+type failure struct {
+	name  string
+	fault gathertest.Fault
+	says  string
+	help  string
+}
+
+var failures = []failure{
+	{"denied", gathertest.Deny, "permission denied: it needs ", "add-iam-policy-binding"},
+	{"disabled", gathertest.Disabled, "is not enabled", "services enable"},
+	{"quota", gathertest.Fail(codes.ResourceExhausted, "Quota exceeded for quota metric"), "the quota is used up", ""},
+	{"unauthenticated", gathertest.Fail(codes.Unauthenticated, "Request had invalid authentication credentials"),
+		"credentials of this tool were refused", "auth application-default login"},
+	{"hang", gathertest.Hang, "no answer in time", ""},
+	{"unavailable", gathertest.Unavailable(1000), "no answer in time", ""},
+}
+
 func TestOneFaultAtATime(t *testing.T) {
-	tests := []struct {
-		method string
-		lost   []string // exactly these facts
-	}{
-		{"GetFunction", []string{"function", "trigger"}},
-		{"GetService", []string{"service"}},
-		{"Run.GetIamPolicy", nil}, // the inventory has it too
-		{"Functions.GetIamPolicy", []string{"functionPolicy"}},
-		{"BatchGetEffectiveIamPolicies", []string{"ancestor project", "ancestor folder", "ancestor organization"}},
-		{"AnalyzeIamPolicy", []string{"roles", "groups"}},
-		{"SearchAllResources", []string{"project", "tags", "ancestor organization"}},
-		{"ListPolicies", []string{"deny"}},
-		{"GetPolicy", []string{"deny"}},
-		{"GetTrigger", []string{"trigger"}},
-	}
-	faults := []struct {
-		name  string
-		fault gathertest.Fault
-		says  string
-		help  string // in the remedy
-	}{
-		{"denied", gathertest.Deny, "permission denied: it needs ", "add-iam-policy-binding"},
-		{"disabled", gathertest.Disabled, "is not enabled", "services enable"},
-		{"quota", gathertest.Fail(codes.ResourceExhausted, "Quota exceeded for quota metric"), "the quota is used up", ""},
-		{"unauthenticated", gathertest.Fail(codes.Unauthenticated, "Request had invalid authentication credentials"), "credentials of this tool were refused", "auth application-default login"},
-		{"hang", gathertest.Hang, "no answer in time", ""},
-		{"unavailable", gathertest.Unavailable(1000), "no answer in time", ""},
-	}
 	disk := load(t, "orders")
-	want := checks.Judge(disk, checks.Options{})
-	for _, test := range tests {
-		for _, fault := range faults {
-			t.Run(test.method+"/"+fault.name, func(t *testing.T) {
-				t.Parallel()
-				server := gathertest.Start(t, gathertest.WorldOf(disk))
-				server.Faults[test.method] = fault.fault
-				live, err := collect(t, fullFunction, server, func(o *gather.Options) { o.CallTimeout = 300 * time.Millisecond })
-				if err != nil {
-					t.Fatal(err)
-				}
-				got := reasons(live)
-				for _, l := range test.lost {
-					r, ok := got[l]
-					if !ok {
-						t.Errorf("%s is known", l)
-						continue
-					}
-					if l == "trigger" && test.method == "GetFunction" {
-						continue
-					}
-					checkReason(t, l, r, fault.says, fault.help)
-					delete(got, l)
-				}
-				delete(got, "trigger")
-				for l, r := range got {
-					t.Errorf("%s is lost too: %v", l, r)
-				}
-				verdict := checks.Judge(overlay(live, disk), checks.Options{})
-				if verdict.Decision != want.Decision && verdict.Decision != checks.Undetermined {
-					t.Errorf("%s: %s, where all documents say %s", verdict.Decision, verdict.Headline(), want.Decision)
-				}
-			})
+	for method, lost := range map[string][]string{ // exactly these facts
+		"GetFunction":                  {"function", "trigger"},
+		"GetService":                   {"service"},
+		"Run.GetIamPolicy":             nil, // the inventory has it too
+		"Functions.GetIamPolicy":       {"functionPolicy"},
+		"BatchGetEffectiveIamPolicies": {"ancestor project", "ancestor folder", "ancestor organization"},
+		"AnalyzeIamPolicy":             {"roles", "groups"},
+		"SearchAllResources":           {"project", "tags", "ancestor organization"},
+		"ListPolicies":                 {"deny"},
+		"GetPolicy":                    {"deny"},
+		"GetTrigger":                   {"trigger"},
+	} {
+		for _, f := range failures {
+			t.Run(method+"/"+f.name, func(t *testing.T) { withFault(t, disk, method, lost, f) })
 		}
 	}
+}
+
+// withFault collects a story while one method fails, and expects that exactly
+// the given facts are lost and that no other decision comes of it.
+func withFault(t *testing.T, disk evidence.Snapshot, method string, lost []string, f failure) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server := gathertest.Pipe(t, gathertest.WorldOf(disk))
+		server.Faults[method] = f.fault
+		live, err := collect(t, fullFunction, server, func(o *gather.Options) { o.CallTimeout = time.Second })
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := reasons(live)
+		for _, l := range lost {
+			r, ok := got[l]
+			if !ok {
+				t.Errorf("%s is known", l)
+				continue
+			}
+			if l == "trigger" && method == "GetFunction" {
+				continue
+			}
+			checkReason(t, l, r, f.says, f.help)
+			delete(got, l)
+		}
+		delete(got, "trigger")
+		for l, r := range got {
+			t.Errorf("%s is lost too: %v", l, r)
+		}
+		want, verdict := checks.Judge(disk, checks.Options{}), checks.Judge(overlay(live, disk), checks.Options{})
+		if verdict.Decision != want.Decision && verdict.Decision != checks.Undetermined {
+			t.Errorf("%s: %s, where all documents say %s", verdict.Decision, verdict.Headline(), want.Decision)
+		}
+	})
 }
 
 func checkReason(t *testing.T, fact string, reason error, says, help string) {
@@ -248,72 +266,80 @@ func checkReason(t *testing.T, fact string, reason error, says, help string) {
 }
 
 func TestDeniedEverywhereIsUnknownEverywhere(t *testing.T) {
-	server := gathertest.Start(t, gathertest.WorldOf(load(t, "orders")))
-	for _, m := range []string{"GetFunction", "GetService", "Run.GetIamPolicy", "Functions.GetIamPolicy", "BatchGetEffectiveIamPolicies", "SearchAllResources", "ListPolicies"} {
-		server.Faults[m] = gathertest.Deny
-	}
-	live, err := collect(t, fullFunction, server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if v := checks.Judge(overlay(live, load(t, "orders")), checks.Options{}); v.Decision != checks.Undetermined {
-		t.Errorf("%s: %s", v.Decision, v.Headline())
-	}
-	if _, ok := live.Ancestors.Get(); ok {
-		t.Error("ancestors are known")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		server := gathertest.Pipe(t, gathertest.WorldOf(load(t, "orders")))
+		for _, m := range []string{"GetFunction", "GetService", "Run.GetIamPolicy", "Functions.GetIamPolicy", "BatchGetEffectiveIamPolicies", "SearchAllResources", "ListPolicies"} {
+			server.Faults[m] = gathertest.Deny
+		}
+		live, err := collect(t, fullFunction, server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := checks.Judge(overlay(live, load(t, "orders")), checks.Options{}); v.Decision != checks.Undetermined {
+			t.Errorf("%s: %s", v.Decision, v.Headline())
+		}
+		if _, ok := live.Ancestors.Get(); ok {
+			t.Error("ancestors are known")
+		}
+	})
 }
 
 func TestUnavailableTwiceThenSuccess(t *testing.T) {
-	server := gathertest.Start(t, gathertest.WorldOf(load(t, "orders")))
-	all := []string{"GetFunction", "GetService", "Run.GetIamPolicy", "Functions.GetIamPolicy", "BatchGetEffectiveIamPolicies", "AnalyzeIamPolicy", "SearchAllResources", "ListPolicies", "GetPolicy", "GetTrigger"}
-	for _, m := range all {
-		server.Faults[m] = gathertest.Unavailable(2)
-	}
-	live, err := collect(t, fullFunction, server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r := reasons(live); len(r) > 0 {
-		t.Errorf("unknown: %v", r)
-	}
-	for _, m := range all {
-		if n := server.Calls(m); n < 3 {
-			t.Errorf("%s was called %d times", m, n)
+	synctest.Test(t, func(t *testing.T) {
+		server := gathertest.Pipe(t, gathertest.WorldOf(load(t, "orders")))
+		all := []string{"GetFunction", "GetService", "Run.GetIamPolicy", "Functions.GetIamPolicy", "BatchGetEffectiveIamPolicies", "AnalyzeIamPolicy", "SearchAllResources", "ListPolicies", "GetPolicy", "GetTrigger"}
+		for _, m := range all {
+			server.Faults[m] = gathertest.Unavailable(2)
 		}
-	}
+		live, err := collect(t, fullFunction, server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := reasons(live); len(r) > 0 {
+			t.Errorf("unknown: %v", r)
+		}
+		for _, m := range all {
+			if n := server.Calls(m); n < 3 {
+				t.Errorf("%s was called %d times", m, n)
+			}
+		}
+	})
 }
 
 func TestOverallDeadline(t *testing.T) {
-	server := gathertest.Start(t, gathertest.WorldOf(load(t, "orders")))
-	server.Faults["GetService"] = gathertest.Hang
-	start := time.Now()
-	live, err := collect(t, fullFunction, server, func(o *gather.Options) { o.Timeout = 400 * time.Millisecond })
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := time.Since(start); d > 2*time.Second {
-		t.Errorf("took %s", d)
-	}
-	if live.Service.Known() || !live.Function.Known() || !live.Policy.Known() {
-		t.Errorf("unknown: %v", reasons(live))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		server := gathertest.Pipe(t, gathertest.WorldOf(load(t, "orders")))
+		server.Faults["GetService"] = gathertest.Hang
+		start := time.Now()
+		live, err := collect(t, fullFunction, server, func(o *gather.Options) { o.Timeout = 400 * time.Millisecond })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(start); d != 400*time.Millisecond {
+			t.Errorf("took %s", d)
+		}
+		if live.Service.Known() || !live.Function.Known() || !live.Policy.Known() {
+			t.Errorf("unknown: %v", reasons(live))
+		}
+	})
 }
 
 func TestInterrupt(t *testing.T) {
-	server := gathertest.Start(t, gathertest.WorldOf(load(t, "orders")))
-	server.Faults["GetService"] = gathertest.Hang
-	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(100*time.Millisecond, cancel)
-	target, _ := gather.ParseTarget(fullFunction)
-	start := time.Now()
-	_, err := gather.Collect(ctx, target, gather.Options{Emulator: server.Address})
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("error %v, want cancelled", err)
-	}
-	if d := time.Since(start); d > time.Second {
-		t.Errorf("took %s", d)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		server := gathertest.Pipe(t, gathertest.WorldOf(load(t, "orders")))
+		server.Faults["GetService"] = gathertest.Hang
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(100*time.Millisecond, cancel)
+		target, _ := gather.ParseTarget(fullFunction)
+		start := time.Now()
+		_, err := gather.Collect(ctx, target, gather.Options{Emulator: server.Address})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v, want cancelled", err)
+		}
+		if d := time.Since(start); d != 100*time.Millisecond {
+			t.Errorf("took %s", d)
+		}
+	})
 }
 
 func resource(kind, collection, region, name string) *assetpb.ResourceSearchResult {
@@ -322,130 +348,144 @@ func resource(kind, collection, region, name string) *assetpb.ResourceSearchResu
 }
 
 func TestNotFoundNamesWhatIsNear(t *testing.T) {
-	w := gathertest.WorldOf(load(t, "orders"))
-	w.Others = []*assetpb.ResourceSearchResult{
-		resource("run.googleapis.com/Service", "services", "us-central1", "orders"),
-		resource("run.googleapis.com/Service", "services", "us-central1", "billing"),
-	}
-	w.PageSize = 1
-	for target, want := range map[string]string{
-		"projects/shop/locations/europe-west1/functions/ordres": `no function "ordres" in europe-west1 of project shop; near it: orders in europe-west1, orders in us-central1`,
-		"projects/shop/locations/europe-west4/services/orders":  `no service "orders" in europe-west4 of project shop; near it: orders in europe-west1, orders in us-central1`,
-		"https://europe-west4-shop.cloudfunctions.net/orders":   `no function "orders" in europe-west4 of project shop; near it: orders in europe-west1`,
-		"nothing-like-it": `no function or service "nothing-like-it" of project shop, nor anything with a similar name`,
-		"orders":          "give --region, one of europe-west1, us-central1",
-		"https://ordrs-ab12cd34ef-ew.a.run.app/x":                       `near it: orders in europe-west1`,
-		"https://api.example.org/x":                                     "no domain mapping of project shop leads from api.example.org",
-		"https://console.cloud.google.com/run/detail/us-east1/orders/m": `no service "orders" in us-east1`,
-	} {
-		_, err := collect(t, target, gathertest.Start(t, w))
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v\nwant %s", target, err, want)
+	synctest.Test(t, func(t *testing.T) {
+		w := gathertest.WorldOf(load(t, "orders"))
+		w.Others = []*assetpb.ResourceSearchResult{
+			resource("run.googleapis.com/Service", "services", "us-central1", "orders"),
+			resource("run.googleapis.com/Service", "services", "us-central1", "billing"),
 		}
-	}
+		w.PageSize = 1
+		for target, want := range map[string]string{
+			"projects/shop/locations/europe-west1/functions/ordres": `no function "ordres" in europe-west1 of project shop; near it: orders in europe-west1, orders in us-central1`,
+			"projects/shop/locations/europe-west4/services/orders":  `no service "orders" in europe-west4 of project shop; near it: orders in europe-west1, orders in us-central1`,
+			"https://europe-west4-shop.cloudfunctions.net/orders":   `no function "orders" in europe-west4 of project shop; near it: orders in europe-west1`,
+			"nothing-like-it": `no function or service "nothing-like-it" of project shop, nor anything with a similar name`,
+			"orders":          "give --region, one of europe-west1, us-central1",
+			"https://ordrs-ab12cd34ef-ew.a.run.app/x":                       `near it: orders in europe-west1`,
+			"https://api.example.org/x":                                     "no domain mapping of project shop leads from api.example.org",
+			"https://console.cloud.google.com/run/detail/us-east1/orders/m": `no service "orders" in us-east1`,
+		} {
+			_, err := collect(t, target, gathertest.Pipe(t, w))
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v\nwant %s", target, err, want)
+			}
+		}
+	})
 }
 
 func TestTargetsThatNeedASearch(t *testing.T) {
-	disk := load(t, "orders")
-	w := gathertest.WorldOf(disk)
-	spec, err := structpb.NewStruct(map[string]any{"spec": map[string]any{"routeName": "orders"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	mapping := resource("run.googleapis.com/DomainMapping", "domainmappings", "europe-west1", "shop.example.org")
-	mapping.VersionedResources = []*assetpb.VersionedResource{{Version: "v1", Resource: spec}}
-	w.Others = []*assetpb.ResourceSearchResult{resource("run.googleapis.com/Service", "services", "us-central1", "billing"), mapping}
-	for _, target := range []string{"orders", "https://shop.example.org/x", "shop.example.org", "https://orders-ab12cd34ef-ew.a.run.app/x?y=z", "https://orders-424242.europe-west1.run.app", "https://europe-west1-shop.cloudfunctions.net/orders/x", "https://tag---orders-ab12cd34ef-ew.a.run.app"} {
-		live, err := collect(t, target, gathertest.Start(t, w))
+	synctest.Test(t, func(t *testing.T) {
+		disk := load(t, "orders")
+		w := gathertest.WorldOf(disk)
+		spec, err := structpb.NewStruct(map[string]any{"spec": map[string]any{"routeName": "orders"}})
 		if err != nil {
-			t.Errorf("%s: %v", target, err)
-			continue
+			t.Fatal(err)
 		}
-		if svc, _ := live.Service.Get(); svc.GetName() != disk.Service.Or(nil).GetName() || !live.Function.Known() {
-			t.Errorf("%s: found %q, function %v", target, svc.GetName(), live.Function.Reason())
+		mapping := resource("run.googleapis.com/DomainMapping", "domainmappings", "europe-west1", "shop.example.org")
+		mapping.VersionedResources = []*assetpb.VersionedResource{{Version: "v1", Resource: spec}}
+		w.Others = []*assetpb.ResourceSearchResult{resource("run.googleapis.com/Service", "services", "us-central1", "billing"), mapping}
+		for _, target := range []string{"orders", "https://shop.example.org/x", "shop.example.org", "https://orders-ab12cd34ef-ew.a.run.app/x?y=z", "https://orders-424242.europe-west1.run.app", "https://europe-west1-shop.cloudfunctions.net/orders/x", "https://tag---orders-ab12cd34ef-ew.a.run.app"} {
+			live, err := collect(t, target, gathertest.Pipe(t, w))
+			if err != nil {
+				t.Errorf("%s: %v", target, err)
+				continue
+			}
+			if svc, _ := live.Service.Get(); svc.GetName() != disk.Service.Or(nil).GetName() || !live.Function.Known() {
+				t.Errorf("%s: found %q, function %v", target, svc.GetName(), live.Function.Reason())
+			}
+			r, _ := live.Request.Get()
+			if (strings.HasPrefix(target, "https:") || strings.Contains(target, ".org")) != (r.URL != nil) {
+				t.Errorf("%s: request %v", target, r.URL)
+			}
 		}
-		r, _ := live.Request.Get()
-		if (strings.HasPrefix(target, "https:") || strings.Contains(target, ".org")) != (r.URL != nil) {
-			t.Errorf("%s: request %v", target, r.URL)
-		}
-	}
+	})
 }
 
 // TestSearchDenied: without the search, the name and region still do.
 func TestSearchDenied(t *testing.T) {
-	server := gathertest.Start(t, gathertest.WorldOf(load(t, "orders")))
-	server.Faults["SearchAllResources"] = gathertest.Deny
-	if _, err := collect(t, "orders", server); err == nil || !strings.Contains(err.Error(), "give its name and --region") {
-		t.Errorf("without a region: %v", err)
-	}
-	if _, err := collect(t, "orders", server, func(o *gather.Options) { o.Region = "europe-west1" }); err != nil {
-		t.Errorf("with a region: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		server := gathertest.Pipe(t, gathertest.WorldOf(load(t, "orders")))
+		server.Faults["SearchAllResources"] = gathertest.Deny
+		if _, err := collect(t, "orders", server); err == nil || !strings.Contains(err.Error(), "give its name and --region") {
+			t.Errorf("without a region: %v", err)
+		}
+		if _, err := collect(t, "orders", server, func(o *gather.Options) { o.Region = "europe-west1" }); err != nil {
+			t.Errorf("with a region: %v", err)
+		}
+	})
 }
 
 func TestHiddenConditions(t *testing.T) {
-	disk := load(t, "orders")
-	disk.Policy = evidence.Known(&iampb.Policy{Version: 1, Bindings: []*iampb.Binding{{Role: "roles/run.invoker_withcond_0123456789abcdef", Members: []string{"user:ann@example.com"}}}}, disk.Policy.Source)
-	live, err := collect(t, fullFunction, gathertest.Start(t, gathertest.WorldOf(disk)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if v := checks.Judge(overlay(live, disk), checks.Options{}); v.Decision != checks.Undetermined {
-		t.Errorf("%s: %s", v.Decision, v.Headline())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		disk := load(t, "orders")
+		disk.Policy = evidence.Known(&iampb.Policy{Version: 1, Bindings: []*iampb.Binding{{Role: "roles/run.invoker_withcond_0123456789abcdef", Members: []string{"user:ann@example.com"}}}}, disk.Policy.Source)
+		live, err := collect(t, fullFunction, gathertest.Pipe(t, gathertest.WorldOf(disk)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := checks.Judge(overlay(live, disk), checks.Options{}); v.Decision != checks.Undetermined {
+			t.Errorf("%s: %s", v.Decision, v.Headline())
+		}
+	})
 }
 
 func TestEmptyPolicyIsKnown(t *testing.T) {
-	disk := load(t, "orders")
-	disk.Policy = evidence.Known(&iampb.Policy{}, disk.Policy.Source)
-	live, err := collect(t, fullFunction, gathertest.Start(t, gathertest.WorldOf(disk)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p, ok := live.Policy.Get(); !ok || len(p.GetBindings()) != 0 {
-		t.Errorf("policy %v, known %v", p, ok)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		disk := load(t, "orders")
+		disk.Policy = evidence.Known(&iampb.Policy{}, disk.Policy.Source)
+		live, err := collect(t, fullFunction, gathertest.Pipe(t, gathertest.WorldOf(disk)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, ok := live.Policy.Get(); !ok || len(p.GetBindings()) != 0 {
+			t.Errorf("policy %v, known %v", p, ok)
+		}
+	})
 }
 
 func TestPages(t *testing.T) {
-	w := gathertest.WorldOf(load(t, "orders"))
-	w.PageSize = 1
-	server := gathertest.Start(t, w)
-	live, err := collect(t, fullFunction, server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := server.Calls("SearchAllResources"); n < 3 {
-		t.Errorf("%d pages of the search", n)
-	}
-	if d := live.DenyPolicies.Or(nil); len(d) != 2 {
-		t.Errorf("%d deny policies, want 2", len(d))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := gathertest.WorldOf(load(t, "orders"))
+		w.PageSize = 1
+		server := gathertest.Pipe(t, w)
+		live, err := collect(t, fullFunction, server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := server.Calls("SearchAllResources"); n < 3 {
+			t.Errorf("%d pages of the search", n)
+		}
+		if d := live.DenyPolicies.Or(nil); len(d) != 2 {
+			t.Errorf("%d deny policies, want 2", len(d))
+		}
+	})
 }
 
 // TestLogHoldsNoSecret: calls are logged, and what an API says about a secret
 // does not get out.
 func TestLogHoldsNoSecret(t *testing.T) {
-	server := gathertest.Start(t, gathertest.WorldOf(load(t, "orders")))
-	token := "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg"
-	server.Faults["GetService"] = gathertest.Fail(codes.Internal, "cannot use Bearer "+token+" nor ya29.a0AfH6SM-secret nor AIzaSyA1234567890abc")
-	var mu sync.Mutex
-	var log strings.Builder
-	live, err := collect(t, fullFunction, server, func(o *gather.Options) {
-		o.Log = func(c gather.Call) { mu.Lock(); defer mu.Unlock(); log.WriteString(c.String() + "\n") }
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := log.String() + live.Service.Reason().Error()
-	for _, secret := range []string{"eyJ", "c2lnbm", "ya29", "AIza"} {
-		if strings.Contains(text, secret) {
-			t.Errorf("log or error holds %s: %s", secret, text)
+	synctest.Test(t, func(t *testing.T) {
+		server := gathertest.Pipe(t, gathertest.WorldOf(load(t, "orders")))
+		token := "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg"
+		server.Faults["GetService"] = gathertest.Fail(codes.Internal, "cannot use Bearer "+token+" nor ya29.a0AfH6SM-secret nor AIzaSyA1234567890abc")
+		var mu sync.Mutex
+		var log strings.Builder
+		live, err := collect(t, fullFunction, server, func(o *gather.Options) {
+			o.Log = func(c gather.Call) { mu.Lock(); defer mu.Unlock(); log.WriteString(c.String() + "\n") }
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if !strings.Contains(text, "run.services.get projects/shop/locations/europe-west1/services/orders: Internal in ") {
-		t.Errorf("log: %s", text)
-	}
+		text := log.String() + live.Service.Reason().Error()
+		for _, secret := range []string{"eyJ", "c2lnbm", "ya29", "AIza"} {
+			if strings.Contains(text, secret) {
+				t.Errorf("log or error holds %s: %s", secret, text)
+			}
+		}
+		if !strings.Contains(text, "run.services.get projects/shop/locations/europe-west1/services/orders: Internal in ") {
+			t.Errorf("log: %s", text)
+		}
+	})
 }
 
 func TestParseTargetRefuses(t *testing.T) {

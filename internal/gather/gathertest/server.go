@@ -18,11 +18,13 @@ import (
 	"cloud.google.com/go/functions/apiv2/functionspb"
 	"cloud.google.com/go/iam/apiv1/iampb"
 	denypb "cloud.google.com/go/iam/apiv2/iampb"
+	"cloud.google.com/go/iap/apiv1/iappb"
 	"cloud.google.com/go/run/apiv2/runpb"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/proto"
 
 	"diagnose/internal/evidence"
@@ -35,6 +37,7 @@ type Fault func(ctx context.Context, n int) error
 // A Server serves one world. Change its fields before the first call only.
 type Server struct {
 	Address string
+	Dial    func(context.Context, string) (net.Conn, error) // nil for Start
 	World   World
 	Faults  map[string]Fault // by method: "GetService", "Run.GetIamPolicy"
 	Delay   time.Duration    // of every call but the search
@@ -46,20 +49,37 @@ type Server struct {
 	requests []proto.Message
 }
 
-// Start serves a world until the test ends.
+// Start serves a world on a port of this machine until the test ends.
 func Start(t testing.TB, w World) *Server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Address: l.Addr().String(), World: w, Faults: map[string]Fault{}, calls: map[string]int{}}
+	return serve(t, w, l, l.Addr().String())
+}
+
+// Pipe serves a world in memory until the test ends: Dial reaches it. All of
+// it can be in a bubble of testing/synctest, whose clock then decides what is
+// late.
+func Pipe(t testing.TB, w World) *Server {
+	t.Helper()
+	l := bufconn.Listen(1 << 16)
+	s := serve(t, w, l, "127.0.0.1:1")
+	s.Dial = func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }
+	return s
+}
+
+func serve(t testing.TB, w World, l net.Listener, address string) *Server {
+	t.Helper()
+	s := &Server{Address: address, World: w, Faults: map[string]Fault{}, calls: map[string]int{}}
 	g := grpc.NewServer(grpc.UnaryInterceptor(s.intercept))
 	functionspb.RegisterFunctionServiceServer(g, functionServer{world: &s.World})
 	runpb.RegisterServicesServer(g, runServer{world: &s.World})
 	assetpb.RegisterAssetServiceServer(g, assetServer{world: &s.World})
 	denypb.RegisterPoliciesServer(g, denyServer{world: &s.World})
 	eventarcpb.RegisterEventarcServer(g, eventarcServer{world: &s.World})
+	iappb.RegisterIdentityAwareProxyAdminServiceServer(g, iapServer{world: &s.World})
 	iampb.RegisterIAMPolicyServer(g, iamServer{world: &s.World})
 	go g.Serve(l)
 	t.Cleanup(g.Stop)
@@ -94,8 +114,11 @@ func method(full string) string {
 	if name != "GetIamPolicy" {
 		return name
 	}
-	if strings.Contains(service, ".run.") {
+	switch {
+	case strings.Contains(service, ".run."):
 		return "Run." + name
+	case strings.Contains(service, ".iap."):
+		return "IAP." + name
 	}
 	return "Functions." + name
 }
