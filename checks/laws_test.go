@@ -224,6 +224,7 @@ func TestChecksAreDocumented(t *testing.T) {
 // Arrows go one way: gather, judge, report. What judges does no I/O.
 func TestImports(t *testing.T) {
 	forbidden := map[string][]string{
+		"internal/gcp":        {"diagnose/", "os", "net/http"},
 		"internal/iam":        {"diagnose/", "os", "net/http"},
 		"internal/credential": {"diagnose/checks", "diagnose/report", "diagnose/internal/evidence", "os", "net/http/httptest"},
 		"internal/caller":     {"diagnose/", "os", "net/http"},

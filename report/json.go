@@ -8,6 +8,7 @@ import (
 	"unicode/utf16"
 
 	"diagnose/checks"
+	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
 )
 
@@ -100,11 +101,12 @@ func writeJSON(w io.Writer, v any) error {
 // spelt takes secrets out of JSON, and spells the characters that a terminal
 // would obey as escapes.
 func spelt(text string) string {
-	if harmless(strings.ReplaceAll(text, "\n", "")) {
+	text = credential.Hide(text)
+	if plain(strings.ReplaceAll(text, "\n", "")) {
 		return text
 	}
 	var out strings.Builder
-	for _, r := range secret.ReplaceAllString(text, "[secret removed]") {
+	for _, r := range text {
 		if r == '\n' || !hidden(r) {
 			out.WriteRune(r)
 			continue

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"diagnose/checks/rules"
+	"diagnose/internal/credential"
 )
 
 // The elements of JUnit's XML report, as Ant defined it and pipelines read it.
@@ -79,7 +80,7 @@ func writeJUnit(w io.Writer, f Findings) error {
 	if err != nil {
 		return fmt.Errorf("encoding the report: %w", err)
 	}
-	return write(w, xml.Header+secret.ReplaceAllString(string(out), "[secret removed]")+"\n")
+	return write(w, xml.Header+credential.Hide(string(out))+"\n")
 }
 
 func (f Findings) junitCase(x rules.Finding) junitCase {

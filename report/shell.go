@@ -6,6 +6,7 @@ import (
 	"unicode"
 
 	"diagnose/checks"
+	"diagnose/internal/credential"
 )
 
 // plainWord needs no quotes in a POSIX shell.
@@ -44,10 +45,10 @@ func Shell(c checks.Command) string {
 // a terminal would obey, or that hide or turn text, become U+FFFD, and what
 // looks like a secret is taken out.
 func Clean(s string) string {
-	if harmless(s) {
-		return s
+	if plain(s) {
+		return credential.Hide(s)
 	}
-	return secret.ReplaceAllString(strings.Map(func(r rune) rune {
+	return credential.Hide(strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t' || r == '\r':
 			return ' '
@@ -55,21 +56,13 @@ func Clean(s string) string {
 			return '\ufffd'
 		}
 		return r
-	}, s), "[secret removed]")
+	}, s))
 }
 
-// secretMarks start every credential that secret matches.
-var secretMarks = []string{"eyJ", "ya29.", "AIza", "GOCSPX-", "1//0", "-----BEGIN"}
-
-// harmless reports quickly of most texts that nothing is to be cleaned.
-func harmless(s string) bool {
+// plain reports quickly of most texts that each character shows itself.
+func plain(s string) bool {
 	for i := range len(s) {
 		if s[i] < 0x20 || s[i] > 0x7e {
-			return false
-		}
-	}
-	for _, m := range secretMarks {
-		if strings.Contains(s, m) {
 			return false
 		}
 	}
@@ -79,11 +72,6 @@ func harmless(s string) bool {
 // hidden reports whether a character shows nothing by itself: a control, a
 // format such as the marks that turn the direction of text, a line separator.
 func hidden(r rune) bool { return unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) }
-
-// secret matches credentials, which belong in no report wherever the evidence
-// carried them: in a URL, a log text, a name.
-var secret = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*|ya29\.[A-Za-z0-9_.-]{12,}|AIza[A-Za-z0-9_-]{30,}|` +
-	`GOCSPX-[A-Za-z0-9_-]{10,}|1//0[A-Za-z0-9_-]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY-----`)
 
 func shells(cs []checks.Command) []string {
 	out := make([]string, len(cs))

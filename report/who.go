@@ -7,6 +7,7 @@ import (
 
 	"diagnose/checks"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
@@ -68,7 +69,7 @@ func whoHeadline(r checks.WhoReport) string {
 	if name == "" {
 		name = r.Target.Function
 	}
-	name = orDash(name[strings.LastIndexByte(name, '/')+1:])
+	name = orDash(gcp.Last(name))
 	may, only, open := 0, 0, 0
 	for _, h := range r.Holders {
 		switch h.Standing {

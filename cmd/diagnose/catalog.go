@@ -10,6 +10,7 @@ import (
 	"diagnose/checks"
 	"diagnose/checks/rules"
 	"diagnose/fixtures"
+	"diagnose/internal/gcp"
 	"diagnose/report"
 )
 
@@ -84,38 +85,11 @@ func find(id string) (checks.Check, checks.Gate, bool) {
 
 // near suggests the names that resemble one, or "" where none does.
 func near(name string, names []string) string {
-	best, scores := 3, map[string]int{}
-	for _, n := range names {
-		scores[n] = likeness(name, n)
-		best = max(best, scores[n])
-	}
-	var out []string
-	for _, n := range names {
-		if scores[n]*4 >= best*3 && len(out) < 4 {
-			out = append(out, n)
-		}
-	}
+	out := gcp.Nearest(name, names, 4)
 	if len(out) == 0 {
 		return ""
 	}
 	return "did you mean " + strings.Join(out, ", ") + "?"
-}
-
-// likeness counts the letters that two names have in common at the start and
-// at the end, or all of one that is part of the other.
-func likeness(a, b string) int {
-	if strings.Contains(b, a) || strings.Contains(a, b) {
-		return max(len(a), len(b))
-	}
-	shorter := min(len(a), len(b))
-	start, end := 0, 0
-	for start < shorter && a[start] == b[start] {
-		start++
-	}
-	for end < shorter-start && a[len(a)-1-end] == b[len(b)-1-end] {
-		end++
-	}
-	return start + end
 }
 
 // storiesOf names up to three embedded stories that a check decides.

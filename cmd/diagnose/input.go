@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -288,10 +287,6 @@ func addLine(h http.Header, line string) error {
 	return nil
 }
 
-// secretHeaders carry credentials, in canonical form.
-var secretHeaders = []string{"Authorization", "X-Serverless-Authorization", "Proxy-Authorization", "X-Forwarded-Authorization",
-	"Cookie", "X-Goog-Api-Key", "X-Api-Key", "X-Goog-Iap-Jwt-Assertion"}
-
 // holdsSecret reports whether a header that stands among the arguments holds a
 // credential, and not what people write in its place.
 func holdsSecret(name, value string) bool {
@@ -300,7 +295,7 @@ func holdsSecret(name, value string) bool {
 		return value != "" && !sel.Redacted && sel.Malformed != "has no token behind Bearer"
 	}
 	sel := credential.FromHeaders(http.Header{credential.Authorization: {"Bearer " + value}})
-	if slices.Contains(secretHeaders, name) {
+	if credential.SecretHeader(name) {
 		return value != "" && !sel.Redacted
 	}
 	return isSecret(value)

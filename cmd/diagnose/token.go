@@ -3,13 +3,13 @@ package main
 import (
 	"errors"
 	"io"
-	"strings"
 
 	"cloud.google.com/go/run/apiv2/runpb"
 	"github.com/spf13/cobra"
 
 	"diagnose/checks"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 	"diagnose/report"
 )
 
@@ -63,7 +63,7 @@ func accepting(s evidence.Snapshot, audience string) (evidence.Snapshot, error) 
 	}
 	var r evidence.Request
 	if err := r.SetURL(audience); err == nil {
-		if h := r.URL.Hostname(); strings.HasSuffix(h, ".run.app") || strings.HasSuffix(h, ".cloudfunctions.net") {
+		if gcp.ParseHost(r.URL.Host).FrontEnd() {
 			s.Request = evidence.Known(r, evidence.Source{Document: "--audience"})
 			return s, nil
 		}

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/tools/txtar"
+
+	"diagnose/internal/gcp"
 )
 
 // Anonymize replaces projects, folders, organizations, e-mails, domains and
@@ -53,13 +55,11 @@ var found = []struct {
 	{"project", regexp.MustCompile(`"projectId":\s*"([^"]+)"`)},
 	{"project", regexp.MustCompile(`@([a-z0-9.-]+?)\.iam\.gserviceaccount\.com`)},
 	{"project", regexp.MustCompile(`([a-z0-9-]+)@appspot\.gserviceaccount\.com`)},
-	{"project", regexp.MustCompile(`[a-z]+-[a-z]+\d-([a-z][a-z0-9-]*)\.cloudfunctions\.net`)},
 	{"project", regexp.MustCompile(`"id":\s*"([a-z][^"]*)"`)},
 	{"project", regexp.MustCompile(`"project_id":\s*"([a-z][^"]*)"`)},
 	{"number", regexp.MustCompile(`"(?:id|projectNumber|sub|uid)":\s*"(\d+)"`)},
 	{"number", regexp.MustCompile(`(\d+)-(?:compute@developer|[a-z0-9]+\.apps\.googleusercontent)`)},
 	{"number", regexp.MustCompile(`service-(\d+)@`)},
-	{"number", regexp.MustCompile(`-(\d{6,})\.[a-z]+-[a-z]+\d\.run\.app`)},
 	{"hash", regexp.MustCompile(`\d+-([a-z0-9]+)\.apps\.googleusercontent\.com`)},
 	{"number", regexp.MustCompile(`"(\d+)\.apps\.googleusercontent\.com"`)},
 	{"name", regexp.MustCompile(`"clientId":\s*"([A-Za-z0-9_-]+)"`)},
@@ -67,10 +67,7 @@ var found = []struct {
 	{"name", regexp.MustCompile(`/(?:workforcePools|workloadIdentityPools)/([A-Za-z0-9][A-Za-z0-9-]*)`)},
 	{"name", regexp.MustCompile(`Pools/[^"/]+/(?:providers|subject|group|attribute\.[a-z0-9_]+)/([A-Za-z0-9][^"\s]*)`)},
 	{"name", regexp.MustCompile(`/(?:services|functions|triggers|topics|jobs|queues|subscriptions|revisions|denypolicies|repositories)/([A-Za-z0-9][A-Za-z0-9_.-]*)`)},
-	{"name", regexp.MustCompile(`https://(?:[a-z0-9-]+---)?([a-z0-9-]+?)-(?:[a-z0-9]{10}-[a-z]{2}\.a|\d{6,}\.[a-z]+-[a-z]+\d)\.run\.app`)},
 	{"name", regexp.MustCompile(`(?:service_name|function_name|revision_name)":\s*"([^"]+)"`)},
-	{"name", regexp.MustCompile(`\.cloudfunctions\.net/([A-Za-z][A-Za-z0-9_-]*)`)},
-	{"hash", regexp.MustCompile(`-([a-z0-9]{10})-[a-z]{2}\.a\.run\.app`)},
 	{"account", regexp.MustCompile(`(?:serviceAccount:|serviceAccounts/)([a-z][a-z0-9-]*)@[a-z0-9.:-]+\.iam\.gserviceaccount\.com`)},
 	{"account", regexp.MustCompile(`"([a-z][a-z0-9-]*)@[a-z0-9.:-]+\.iam\.gserviceaccount\.com"`)},
 	{"group", regexp.MustCompile(`group:([^@"\s]+)@`)},
@@ -80,8 +77,11 @@ var found = []struct {
 	{"domain", regexp.MustCompile(`https?://([A-Za-z0-9.-]+\.[a-z]{2,})`)},
 }
 
+// defaultDomains are those of the default URLs, in a pattern.
+var defaultDomains = regexp.QuoteMeta(gcp.RunDomain) + "|" + regexp.QuoteMeta(gcp.FunctionsDomain)
+
 // google matches names that are Google's own, or words of its formats.
-var google = regexp.MustCompile(`(?i)(^|\.)(gserviceaccount\.com|googleapis\.com|googleusercontent\.com|run\.app|cloudfunctions\.net|google\.com|cloud\.goog)$|^(service-\d+|developer|appspot|cloudservices|gcp-sa-[a-z-]+|serverless-robot-prod|gcf-admin-robot|cloudbuild|compute-system|run|default|-)$|` +
+var google = regexp.MustCompile(`(?i)(^|\.)(gserviceaccount\.com|googleapis\.com|googleusercontent\.com|` + defaultDomains + `|google\.com|cloud\.goog)$|^(service-\d+|developer|appspot|cloudservices|gcp-sa-[a-z-]+|serverless-robot-prod|gcf-admin-robot|cloudbuild|compute-system|run|default|-)$|` +
 	`^(764086051850|6qr4p6gpi6hn506pt8ejuq83di341hur|32555940559)$`) // gcloud's own OAuth clients
 
 // lists are arrays of identifiers, with the kind of each.
@@ -108,6 +108,13 @@ func (n *names) collect(text string) {
 			n.add(f.kind, m[1])
 		}
 	}
+	for _, a := range gcp.FindAddresses(text) {
+		n.add("project", a.Project)
+		n.add("number", a.Number)
+		n.add("name", a.Service)
+		n.add("name", a.Function)
+		n.add("hash", a.Hash)
+	}
 }
 
 // add gives an identifier a stand-in, unless it is Google's own.
@@ -124,7 +131,7 @@ func (n *names) name(kind, id string) {
 	if n.stand[id] != "" {
 		return
 	}
-	plain := strings.ToLower(strings.ReplaceAll(id, "_", "-"))
+	plain := gcp.ServiceID(id)
 	if plain != id {
 		n.name(kind, plain)
 		n.stand[id] = n.stand[plain]
@@ -150,7 +157,7 @@ func (n *names) name(kind, id string) {
 // kept matches what is not looked into: names of Google's, keys of objects,
 // times, and values that are words of an enumeration.
 var kept = regexp.MustCompile(`^(?:"[A-Za-z_-]+":|[a-z-]+\.googleapis\.com(?:/[A-Za-z.]+)?|"roles/[A-Za-z.]+"|"[A-Z][A-Z0-9_]+"|"\d{4}-\d\d-\d\dT[^"]*"|gserviceaccount\.com|accounts\.google\.com|` +
-	`(?:a\.)?run\.app|cloudfunctions\.net|/(?:projects|locations|services|functions|folders|organizations|roles|triggers)/)`)
+	`(?:a\.)?(?:` + defaultDomains + `)|/(?:projects|locations|services|functions|folders|organizations|roles|triggers)/)`)
 
 // rewrite puts the stand-ins in place of whole identifiers.
 func (n *names) rewrite(text string, order []string) string {

@@ -23,6 +23,7 @@ import (
 
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 )
 
 // Case returns the members of a case with what a snapshot knows. What is
@@ -342,8 +343,8 @@ func (w *writer) accounts(list []evidence.AccountPolicy) {
 			return
 		}
 		project := "-"
-		if _, domain, _ := strings.Cut(a.Email, "@"); strings.HasSuffix(domain, ".iam.gserviceaccount.com") {
-			project = strings.TrimSuffix(domain, ".iam.gserviceaccount.com")
+		if parsed := gcp.ParseAccount(a.Email); parsed.Kind == gcp.UserAccount {
+			project = parsed.Project
 		}
 		out[i] = account{Name: "projects/" + project + "/serviceAccounts/" + a.Email, Policy: raw}
 	}

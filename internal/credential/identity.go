@@ -3,13 +3,11 @@ package credential
 import (
 	"strings"
 	"time"
+
+	"diagnose/internal/gcp"
 )
 
 const googleIssuer = "https://accounts.google.com"
-
-// gcloudClient is the OAuth client of gcloud: the audience of the ID tokens
-// that it prints where none is asked for.
-const gcloudClient = "32555940559.apps.googleusercontent.com"
 
 // issuers tells the kinds of JWT apart by their issuer. A base matches itself
 // and every issuer below it. That only https://accounts.google.com counts for
@@ -44,17 +42,10 @@ func kindOf(c Claims) Kind {
 	switch {
 	case strings.HasPrefix(c.Subject, "system:serviceaccount:"):
 		return Kubernetes
-	case isServiceAccount(c.Issuer):
+	case gcp.IsServiceAccount(c.Issuer):
 		return SelfSigned
 	}
 	return ForeignJWT
-}
-
-// isServiceAccount reports whether an e-mail is that of a service account:
-// https://docs.cloud.google.com/iam/docs/service-account-types.
-func isServiceAccount(email string) bool {
-	_, domain, ok := strings.Cut(strings.ToLower(email), "@")
-	return ok && (domain == "gserviceaccount.com" || strings.HasSuffix(domain, ".gserviceaccount.com"))
 }
 
 // Person reports whether the claims tell that the token is a person's: by its
@@ -64,13 +55,13 @@ func (c Credential) Person() bool {
 	k := c.Claims
 	switch {
 	case k.Email != "":
-		return !isServiceAccount(k.Email)
+		return !gcp.IsServiceAccount(k.Email)
 	case c.ServiceAccount():
 		return false
 	case k.HostedDomain != "":
 		return true
 	}
-	return strings.HasSuffix(k.AuthorizedParty, ".apps.googleusercontent.com") ||
+	return strings.HasSuffix(k.AuthorizedParty, gcp.OAuthClientSuffix) ||
 		len(k.Audience) == 1 && k.AuthorizedParty == k.Audience[0]
 }
 
@@ -83,10 +74,10 @@ func (c Credential) ServiceAccount() bool {
 	k := c.Claims
 	switch {
 	case k.Email != "":
-		return isServiceAccount(k.Email)
+		return gcp.IsServiceAccount(k.Email)
 	case c.Kind == SelfSigned:
 		return true
-	case c.onInstance(), isServiceAccount(k.AuthorizedParty):
+	case c.onInstance(), gcp.IsServiceAccount(k.AuthorizedParty):
 		return true
 	}
 	return c.Kind == IDToken && k.AuthorizedParty != "" && k.AuthorizedParty == k.Subject
@@ -118,7 +109,7 @@ func (c Credential) Who() string {
 	switch {
 	case email == "":
 		return ""
-	case isServiceAccount(email):
+	case gcp.IsServiceAccount(email):
 		return "serviceAccount:" + email
 	}
 	return "user:" + email
@@ -138,7 +129,7 @@ func (c Credential) Client() string {
 	switch {
 	case c.onInstance():
 		return "metadata-server"
-	case len(c.Claims.Audience) == 1 && c.Claims.Audience[0] == gcloudClient:
+	case len(c.Claims.Audience) == 1 && c.Claims.Audience[0] == gcp.GcloudClient:
 		return "gcloud"
 	}
 	return ""

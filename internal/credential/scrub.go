@@ -1,11 +1,50 @@
 package credential
 
-import "regexp"
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+)
 
-// secrets matches credentials inside a text: JWTs, OAuth tokens, API keys, the
-// value of an authorization header, keys in PEM.
-var secrets = regexp.MustCompile(`(?i)eyJ[\w-]{6,}(\.[\w-]*)*|ya29\.[\w.-]+|1//[\w-]{10,}|AIza[\w-]{10,}|GOCSPX-[\w-]+|\b(bearer|basic)\s+[\w.~+/=-]{8,}|-----BEGIN[^-]*-----[\s\S]*?(-----END[^-]*-----|$)|("?(?:access_token|refresh_token|id_token|client_secret|private_key)"?\s*[:=]\s*)\S+`)
+// shapes are the credentials that show by themselves: JWTs, OAuth tokens, API
+// keys, client secrets.
+const shapes = `eyJ[\w-]{6,}(?:\.[\w-]*)*|ya29\.[\w.-]+|1//0[\w-]{10,}|AIza[\w-]{10,}|GOCSPX-[\w-]+`
+
+// marks are in every text that has one of the shapes, or a key in PEM.
+var marks = []string{"eyJ", "ya29.", "1//0", "AIza", "GOCSPX-", "-----BEGIN"}
+
+var (
+	secrets = regexp.MustCompile(`(?i)` + shapes + `|1//[\w-]{10,}|\b(?:bearer|basic)\s+[\w.~+/=-]{8,}|` +
+		`-----BEGIN[^-]*-----[\s\S]*?(?:-----END[^-]*-----|$)|` +
+		`(?:"?(?:access_token|refresh_token|id_token|client_secret|private_key)"?\s*[:=]\s*)\S+`)
+	// shown ends a key in PEM where a value of JSON or XML ends.
+	shown = regexp.MustCompile(shapes + `|-----BEGIN[^-"<]*-----(?:[^"<]*?-----END[^-"<]*-----|[^"<]*)`)
+)
 
 // Scrub returns a text without the credentials that it quotes, for messages
-// and documents that others wrote.
+// and documents that others wrote: also what stands where a credential does,
+// as behind the word Bearer.
 func Scrub(text string) string { return secrets.ReplaceAllString(text, "[removed]") }
+
+// Hide returns a text of this program without the credentials that came into
+// it from the evidence, as in a URL or a name. Words about credentials stay.
+func Hide(text string) string {
+	if !slices.ContainsFunc(marks, func(m string) bool { return strings.Contains(text, m) }) {
+		return text
+	}
+	return shown.ReplaceAllString(text, "[secret removed]")
+}
+
+// secretHeaders are the headers, in canonical form, whose values are
+// credentials whatever their form.
+var secretHeaders = []string{
+	Authorization, Serverless, "Proxy-Authorization", "X-Forwarded-Authorization", "Cookie", "Set-Cookie", "X-Goog-Api-Key",
+	"X-Api-Key", "X-Goog-Iap-Jwt-Assertion",
+}
+
+// SecretHeader reports whether the values of a header are credentials,
+// whatever the case of its name.
+func SecretHeader(name string) bool {
+	return slices.Contains(secretHeaders, http.CanonicalHeaderKey(name))
+}

@@ -83,3 +83,31 @@ func TestRedacted(t *testing.T) {
 		}
 	}
 }
+
+// A report keeps the words about credentials and loses the credentials, in the
+// middle of JSON too.
+func TestHide(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"send Authorization: Bearer $TOKEN, basic authentication", "send Authorization: Bearer $TOKEN, basic authentication"},
+		{`{"a":"-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n","b":1}`, `{"a":"[secret removed]\n","b":1}`},
+		{`{"a":"-----BEGIN PRIVATE KEY-----\nMIIE","b":1}`, `{"a":"[secret removed]","b":1}`},
+		{"k=AIzaSyA1234567890&x", "k=[secret removed]&x"},
+		{"eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJhIn0.c2ln", "[secret removed]"},
+		{"http://x//1//2", "http://x//1//2"},
+	} {
+		if got := credential.Hide(tt.in); got != tt.want {
+			t.Errorf("Hide(%q) = %q, want %q", tt.in, got, tt.want)
+		}
+	}
+}
+
+func TestSecretHeader(t *testing.T) {
+	for _, name := range []string{"authorization", "X-Serverless-Authorization", "cookie", "Set-Cookie", "x-api-key", "Proxy-Authorization"} {
+		if !credential.SecretHeader(name) {
+			t.Errorf("%s holds no credential", name)
+		}
+	}
+	if credential.SecretHeader("Content-Type") || credential.SecretHeader("") {
+		t.Error("a header without credential is secret")
+	}
+}

@@ -1,21 +1,22 @@
 package estate
 
 import (
+	"cmp"
 	"maps"
-	"strings"
 
 	"cloud.google.com/go/functions/apiv2/functionspb"
 	"cloud.google.com/go/run/apiv2/runpb"
 
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 )
 
 // The hosts that start full resource names:
 // https://docs.cloud.google.com/iam/docs/full-resource-names.
 const (
-	RunHost       = "//run.googleapis.com/"
-	FunctionsHost = "//cloudfunctions.googleapis.com/"
-	NodeHost      = "//cloudresourcemanager.googleapis.com/"
+	RunHost       = "//" + gcp.RunAPI + "/"
+	FunctionsHost = "//" + gcp.FunctionsAPI + "/"
+	NodeHost      = "//" + gcp.ResourceManagerAPI + "/"
 )
 
 func yes(b bool) Answer {
@@ -30,17 +31,7 @@ func yes(b bool) Answer {
 func OfService(s *runpb.Service, where Where) Target {
 	t := Target{
 		Name: RunHost + s.GetName(), Check: yes(!s.GetInvokerIamDisabled()), IAP: yes(s.GetIapEnabled()), DefaultURL: yes(!s.GetDefaultUriDisabled()),
-		Custom: s.GetCustomAudiences(), CustomOK: true, Where: where,
-	}
-	switch s.GetIngress() {
-	case runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_ONLY:
-		t.Ingress = IngressInternal
-	case runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER:
-		t.Ingress = IngressInternalAndLoadBalancer
-	case runpb.IngressTraffic_INGRESS_TRAFFIC_NONE:
-		t.Ingress = IngressNone
-	default:
-		t.Ingress = IngressAll
+		Custom: s.GetCustomAudiences(), CustomOK: true, Where: where, Ingress: gcp.ParseIngress(s.GetIngress().String()),
 	}
 	for _, u := range append([]string{s.GetUri()}, s.GetUrls()...) {
 		if u != "" {
@@ -56,14 +47,7 @@ func OfFunction(f evidence.Function, where Where) Target {
 	config := f.GetServiceConfig()
 	name := FunctionsHost + f.GetName()
 	t := Target{Name: name, Event: yes(f.GetEventTrigger() != nil), IAP: No, DefaultURL: Yes, Where: where}
-	switch config.GetIngressSettings() {
-	case functionspb.ServiceConfig_ALLOW_INTERNAL_ONLY:
-		t.Ingress = IngressInternal
-	case functionspb.ServiceConfig_ALLOW_INTERNAL_AND_GCLB:
-		t.Ingress = IngressInternalAndLoadBalancer
-	default:
-		t.Ingress = IngressAll
-	}
+	t.Ingress = gcp.ParseIngress(config.GetIngressSettings().String())
 	if f.GetEnvironment() == functionspb.Environment_GEN_1 {
 		t.Gen1, t.Check, t.CustomOK = true, Yes, true
 		if f.GetUrl() != "" {
@@ -85,11 +69,28 @@ func OfFunction(f evidence.Function, where Where) Target {
 	return t
 }
 
-// ServiceOf names the Cloud Run service of a v2 function: its name in lower
-// case with hyphens.
+// ServiceOf names the Cloud Run service of a v2 function, as far as the
+// function's own name is known.
 func ServiceOf(function string) string {
-	i := strings.LastIndexByte(function, '/')
-	return strings.TrimSuffix(function[:i+1], "functions/") + "services/" + strings.ToLower(strings.ReplaceAll(function[i+1:], "_", "-"))
+	n, _ := gcp.ParseName(function)
+	if n.Collection == "" {
+		n = gcp.FunctionName("", "", n.ID)
+	}
+	service, _ := n.Service()
+	return service.String()
+}
+
+// Spelled is a full resource name as an estate has it: "-" stands for a
+// project or location that is not known, and for an ID that is not, followed
+// by what tells it from other unknown ones.
+func Spelled(n gcp.Name, apart string) string {
+	if n.ID == "" {
+		n.ID = "-" + apart
+	}
+	if !n.Node() {
+		n.Project, n.Location = cmp.Or(n.Project, "-"), cmp.Or(n.Location, "-")
+	}
+	return n.Full()
 }
 
 // Join puts a v2 function onto the service that it runs on, so that both are

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/genproto/googleapis/type/expr"
 
 	"diagnose/internal/caller"
+	"diagnose/internal/gcp"
 )
 
 // An Estate is everything that was read, in the order in which it was read.
@@ -63,16 +64,15 @@ const (
 )
 
 // An Ingress says which traffic a target admits. The zero Ingress is unknown.
-type Ingress int
+type Ingress = gcp.Ingress
 
-// The ingress settings, by
-// https://docs.cloud.google.com/run/docs/securing/ingress.
+// The ingress settings.
 const (
-	UnknownIngress Ingress = iota
-	IngressAll
-	IngressInternal
-	IngressInternalAndLoadBalancer
-	IngressNone
+	UnknownIngress                 = gcp.UnknownIngress
+	IngressAll                     = gcp.IngressAll
+	IngressInternal                = gcp.IngressInternal
+	IngressInternalAndLoadBalancer = gcp.IngressInternalAndLoadBalancer
+	IngressNone                    = gcp.IngressNone
 )
 
 // A Target is one Cloud Run service, or one gen1 function. A v2 function is

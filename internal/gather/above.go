@@ -13,6 +13,7 @@ import (
 	"github.com/googleapis/gax-go/v2"
 
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 )
 
 // scoped is the answer about the effective policies within one scope, the
@@ -25,9 +26,9 @@ type scoped struct {
 }
 
 const (
-	runHost       = "//run.googleapis.com/"
-	functionsHost = "//cloudfunctions.googleapis.com/"
-	managerHost   = "//cloudresourcemanager.googleapis.com/"
+	runHost       = "//" + gcp.RunAPI + "/"
+	functionsHost = "//" + gcp.FunctionsAPI + "/"
+	managerHost   = "//" + gcp.ResourceManagerAPI + "/"
 )
 
 // effectivePolicies asks in each scope for the policies from the service up to
@@ -114,7 +115,7 @@ func ancestors(t Target, h hierarchy, answers []scoped) evidence.Fact[[]evidence
 	var out []evidence.Ancestor
 	src, known := evidence.Source{}, false
 	for i, name := range chain {
-		a := evidence.Ancestor{Type: strings.TrimSuffix(strings.Split(name, "/")[0], "s"), ID: lastPart(name)}
+		a := evidence.Ancestor{Type: strings.TrimSuffix(strings.Split(name, "/")[0], "s"), ID: gcp.Last(name)}
 		a.Policy = policyOf(name, h, chain[i:], answers)
 		if a.Policy.Known() {
 			known = true

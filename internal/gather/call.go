@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"diagnose/internal/credential"
+	"diagnose/internal/gcp"
 )
 
 // A Method is one API method that the collector calls: the permission that it
@@ -177,16 +178,13 @@ func unreadable(m Method, on string, code codes.Code, err error) *Unreadable {
 	}
 	switch {
 	case reason == "SERVICE_DISABLED":
-		e.Remedy = []string{"gcloud", "services", "enable", m.API}
-		if p, ok := strings.CutPrefix(meta["consumer"], "projects/"); ok {
-			e.Remedy = append(e.Remedy, "--project="+p)
-		}
+		e.Remedy = gcp.EnableAPI(m.API, gcp.Part(meta["consumer"], "projects"))
 	case reason == "USER_PROJECT_DENIED" || reason == "CONSUMER_INVALID":
-		e.Remedy = []string{"gcloud", "auth", "application-default", "set-quota-project", "PROJECT_ID"}
+		e.Remedy = gcp.SetQuotaProject("")
 	case code == codes.PermissionDenied:
 		e.Remedy = grant(m, on)
 	case code == codes.Unauthenticated:
-		e.Remedy = []string{"gcloud", "auth", "application-default", "login"}
+		e.Remedy = gcp.Login()
 	}
 	return e
 }
@@ -194,20 +192,13 @@ func unreadable(m Method, on string, code codes.Code, err error) *Unreadable {
 // grant is the command with which an administrator lets the reader read.
 func grant(m Method, on string) []string {
 	role, _, _ := strings.Cut(m.Role, " and ")
-	_, rest, _ := strings.Cut(strings.ReplaceAll("/"+on, "%2F", "/"), "/projects/")
-	project, _, _ := strings.Cut(rest, "/")
-	noun, id := "projects", project
-	for _, kind := range []string{"organizations", "folders"} {
-		if _, rest, ok := strings.Cut(strings.ReplaceAll("/"+on, "%2F", "/"), "/"+kind+"/"); ok && project == "" {
-			id, _, _ = strings.Cut(rest, "/")
-			noun = map[string]string{"organizations": "organizations", "folders": "resource-manager folders"}[kind]
+	on = strings.ReplaceAll(on, "%2F", "/")
+	for _, collection := range []string{"projects", "folders", "organizations"} {
+		if id := gcp.Part(on, collection); id != "" {
+			return gcp.NodeName(collection, id).AddBinding("", role)
 		}
 	}
-	if id == "" {
-		id = "PROJECT_ID"
-	}
-	words := append([]string{"gcloud"}, strings.Fields(noun)...)
-	return append(words, "add-iam-policy-binding", id, "--member=MEMBER", "--role="+role)
+	return gcp.ProjectName("").AddBinding("", role)
 }
 
 // detail keeps of a status message what tells more than its code.

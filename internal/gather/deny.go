@@ -12,6 +12,7 @@ import (
 	"google.golang.org/api/iterator"
 
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 )
 
 // denyList is the answer about the deny policies attached to one resource,
@@ -22,8 +23,10 @@ type denyList struct {
 	err   error
 }
 
+// attachment is the parent of the deny policies of a node, "projects/shop".
 func attachment(on string) string {
-	return "policies/cloudresourcemanager.googleapis.com%2F" + strings.ReplaceAll(on, "/", "%2F") + "/denypolicies"
+	n, _ := gcp.ParseName(on)
+	return n.DenyParent()
 }
 
 func (c *collector) listDeny(ctx context.Context, on string) denyList {

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +27,7 @@ import (
 	"github.com/googleapis/gax-go/v2"
 
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 )
 
 // Options says how to reach the APIs. The zero Options uses Application
@@ -177,7 +177,7 @@ func (c *collector) firstRound(ctx context.Context, t Target) round {
 // service that was asked about.
 func ofService(t Target, f evidence.Fact[evidence.Function]) evidence.Fact[evidence.Function] {
 	fn, ok := f.Get()
-	if t.Kind == ServiceKind && (!ok || lastPart(fn.GetServiceConfig().GetService()) != t.Name) {
+	if t.Kind == ServiceKind && (!ok || gcp.Last(fn.GetServiceConfig().GetService()) != t.Name) {
 		return evidence.Fact[evidence.Function]{}
 	}
 	return f
@@ -199,13 +199,11 @@ func (c *collector) serviceOf(t Target, f evidence.Fact[evidence.Function]) (nam
 	guess := t.serviceName()
 	fn, ok := f.Get()
 	named := fn.GetServiceConfig().GetService()
-	if !ok || named == "" || lastPart(named) == lastPart(guess) {
+	if !ok || named == "" || gcp.Last(named) == gcp.Last(guess) {
 		return guess, false
 	}
-	return t.location() + "/services/" + lastPart(named), true
+	return t.location() + "/services/" + gcp.Last(named), true
 }
-
-func lastPart(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }
 
 // unclear is the error where neither a function nor a service of the name
 // exists, or one of each that have nothing to do with each other.

@@ -496,8 +496,11 @@ func TestParseTargetRefuses(t *testing.T) {
 		"https://":                        "broken",
 		"https://user:pw@orders.run.app/": "user name or password",
 		"https://run.googleapis.com/v2/x": "Google API",
-		"https://europe-west1-shop.cloudfunctions.net/":                           "lacks the function's name",
+		"https://europe-west1-shop.cloudfunctions.net/":                           "has no function's name",
 		"//run.googleapis.com/projects/p/locations/l/functions/f":                 "has no functions",
+		"//run.googleapis.com/projects/p/locations/l/workerPools/w":               "has no workerPools",
+		"projects/p/locations/l/services/-":                                       "names no service",
+		"folders/1":                                                               "has no folders",
 		"https://console.cloud.google.com/storage/browser":                        "another page",
 		"//cloudfunctions.googleapis.com/projects/p/locations/l/services/orders/": "not understood",
 	} {

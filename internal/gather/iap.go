@@ -11,6 +11,7 @@ import (
 	"github.com/googleapis/gax-go/v2"
 
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 )
 
 // A proxied is what IAP says of one service. Its zero value says nothing.
@@ -43,25 +44,25 @@ func (c *collector) iap(
 	return out
 }
 
-const iapURL = "https://iap.googleapis.com/v1/"
+const iapURL = "https://" + gcp.IAPAPI + "/v1/"
 
 // iapName is the name that IAP has for a Cloud Run service, by
 // https://docs.cloud.google.com/iap/docs/reference/rest/v1/TopLevel/getIapSettings.
 func iapName(number, service string) string {
-	return "projects/" + number + "/iap_web/cloud_run-" + part("/"+service, "locations") + "/services/" + lastPart(service)
+	return gcp.IAPName(number, gcp.Part(service, "locations"), gcp.Last(service)).String()
 }
 
 // projectNumber is the number of the target's project: as the target says it,
 // as the service's own URL has it, or as the asset inventory does. The form of
 // the URL is that of https://docs.cloud.google.com/run/docs/triggering/https-request.
 func projectNumber(t Target, svc *runpb.Service, place func() hierarchy) (string, error) {
-	if isNumber(t.Project) {
+	if gcp.IsNumber(t.Project) {
 		return t.Project, nil
 	}
-	name, location := lastPart(svc.GetName()), part("/"+svc.GetName(), "locations")
+	name, location := gcp.Last(svc.GetName()), gcp.Part(svc.GetName(), "locations")
 	for _, u := range svc.GetUrls() {
 		own, err := ParseTarget(u)
-		if err == nil && isNumber(own.Project) && own.Name == name && own.Location == location {
+		if err == nil && gcp.IsNumber(own.Project) && own.Name == name && own.Location == location {
 			return own.Project, nil
 		}
 	}

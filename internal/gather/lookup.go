@@ -14,15 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"diagnose/internal/evidence"
-)
-
-// Asset types by https://docs.cloud.google.com/asset-inventory/docs/asset-types.
-const (
-	serviceType  = "run.googleapis.com/Service"
-	functionType = "cloudfunctions.googleapis.com/Function"
-	gen1Type     = "cloudfunctions.googleapis.com/CloudFunction"
-	mappingType  = "run.googleapis.com/DomainMapping"
-	projectType  = "cloudresourcemanager.googleapis.com/Project"
+	"diagnose/internal/gcp"
 )
 
 // A hierarchy is what the asset inventory knows about a project: what is in
@@ -42,10 +34,10 @@ const maxResources = 5000
 // lookup searches a project for its services and functions.
 func (c *collector) lookup(ctx context.Context, t Target) hierarchy {
 	on := "projects/" + t.Project
-	types := []string{serviceType, functionType, gen1Type, projectType}
+	types := []string{gcp.ServiceAsset, gcp.FunctionAsset, gcp.Gen1FunctionAsset, gcp.ProjectAsset}
 	mask := []string{"name", "asset_type", "project", "folders", "organization", "location", "display_name", "effective_tags"}
 	if t.custom {
-		types, mask = append(types, mappingType), append(mask, "versioned_resources")
+		types, mask = append(types, gcp.DomainMappingAsset), append(mask, "versioned_resources")
 	}
 	h := hierarchy{source: evidence.Source{Document: "https://cloudasset.googleapis.com/v1/" + on + ":searchAllResources"}}
 	h.resources, h.err = call(ctx, c, searchResources, on, func(ctx context.Context, o gax.CallOption) ([]*assetpb.ResourceSearchResult, error) {
@@ -82,28 +74,16 @@ func (h *hierarchy) place() {
 		if len(h.folders) == 0 {
 			h.folders = r.GetFolders()
 		}
-		if id := part(r.GetName(), "projects"); !isNumber(id) {
+		if id := gcp.Part(r.GetName(), "projects"); !gcp.IsNumber(id) {
 			h.id = cmp.Or(h.id, id)
 		}
 	}
 }
 
-// part returns the element behind a collection in a resource name.
-func part(name, collection string) string {
-	_, rest, ok := strings.Cut(name, "/"+collection+"/")
-	if !ok {
-		return ""
-	}
-	id, _, _ := strings.Cut(rest, "/")
-	return id
-}
-
-func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
-
 // project names the project both ways.
 func (h hierarchy) project(t Target) evidence.Fact[evidence.Project] {
 	p := evidence.Project{ID: h.id, Number: h.number}
-	if isNumber(t.Project) {
+	if gcp.IsNumber(t.Project) {
 		p.Number = t.Project
 	} else {
 		p.ID = t.Project
@@ -125,7 +105,7 @@ func (h hierarchy) tags(service string) evidence.Fact[[]evidence.Tag] {
 	}
 	var out []evidence.Tag
 	for _, r := range h.resources {
-		if r.GetAssetType() != serviceType || lastPart(r.GetName()) != lastPart(service) || r.GetLocation() != part("/"+service, "locations") {
+		if r.GetAssetType() != gcp.ServiceAsset || gcp.Last(r.GetName()) != gcp.Last(service) || r.GetLocation() != gcp.Part(service, "locations") {
 			continue
 		}
 		for _, d := range r.GetEffectiveTags() {
@@ -229,7 +209,7 @@ func (c *collector) answering(ctx context.Context, candidates []Target) []Target
 // mapped finds the service that a domain mapping leads to.
 func (h hierarchy) mapped(t Target) (Target, error) {
 	for _, r := range h.resources {
-		if r.GetAssetType() != mappingType || !strings.EqualFold(lastPart(r.GetName()), t.URL.Hostname()) {
+		if r.GetAssetType() != gcp.DomainMappingAsset || !strings.EqualFold(gcp.Last(r.GetName()), t.URL.Hostname()) {
 			continue
 		}
 		for _, v := range r.GetVersionedResources() {
@@ -246,12 +226,12 @@ func (h hierarchy) mapped(t Target) (Target, error) {
 // targetOf reads a search result as a target; its kind is AnyKind where it is
 // neither function nor service.
 func targetOf(r *assetpb.ResourceSearchResult) Target {
-	kind := map[string]Kind{serviceType: ServiceKind, functionType: FunctionKind, gen1Type: FunctionKind}[r.GetAssetType()]
-	return Target{Kind: kind, Location: cmp.Or(r.GetLocation(), part(r.GetName(), "locations")), Name: lastPart(r.GetName())}
+	kind := map[string]Kind{gcp.ServiceAsset: ServiceKind, gcp.FunctionAsset: FunctionKind, gcp.Gen1FunctionAsset: FunctionKind}[r.GetAssetType()]
+	return Target{Kind: kind, Location: cmp.Or(r.GetLocation(), gcp.Part(r.GetName(), "locations")), Name: gcp.Last(r.GetName())}
 }
 
 func sameName(a, b Target) bool {
-	return strings.EqualFold(strings.ReplaceAll(a.Name, "_", "-"), strings.ReplaceAll(b.Name, "_", "-"))
+	return gcp.ServiceID(a.Name) == gcp.ServiceID(b.Name)
 }
 
 // A Missing error says that the target does not exist, and what resembles it.
@@ -286,8 +266,8 @@ func (h hierarchy) missing(t Target) error {
 		if m.Kind == AnyKind {
 			continue
 		}
-		d := distance(strings.ToLower(m.Name), strings.ToLower(t.Name))
-		if d > max(2, len(t.Name)/3) && !strings.Contains(m.Name, t.Name) {
+		d := gcp.Distance(strings.ToLower(m.Name), strings.ToLower(t.Name))
+		if !gcp.Alike(m.Name, t.Name) {
 			continue
 		}
 		n := near{m.Name + " in " + m.Location, d}
@@ -303,25 +283,4 @@ func (h hierarchy) missing(t Target) error {
 		e.Near = append(e.Near, n.text)
 	}
 	return e
-}
-
-// distance is the number of letters to insert, delete or change between two
-// names.
-func distance(a, b string) int {
-	prev := make([]int, len(b)+1)
-	for j := range prev {
-		prev[j] = j
-	}
-	for i := range len(a) {
-		cur := []int{i + 1}
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			cur = append(cur, min(prev[j+1]+1, cur[j]+1, prev[j]+cost))
-		}
-		prev = cur
-	}
-	return prev[len(b)]
 }

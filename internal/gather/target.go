@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"diagnose/internal/gcp"
 )
 
 // A Kind says which collection a target's name is in. The zero Kind is not
@@ -53,25 +55,19 @@ func (t Target) location() string { return "projects/" + t.Project + "/locations
 
 func (t Target) functionName() string { return t.location() + "/functions/" + t.Name }
 
-// serviceName is the Cloud Run service of that name. A function's service has
-// its name in lower case with hyphens, as far as nobody says otherwise.
+// serviceName is the Cloud Run service of that name, which for a function is
+// that of its service as far as nobody says otherwise.
 func (t Target) serviceName() string {
 	name := t.Name
 	if t.Kind != ServiceKind {
-		name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+		name = gcp.ServiceID(name)
 	}
 	return t.location() + "/services/" + name
 }
 
 var (
-	resourceName = regexp.MustCompile(`^(?:(?:https:)?//(run|cloudfunctions)\.googleapis\.com/(?:v\w+/)?)?projects/([^/]+)/locations/([^/]+)/(services|functions)/([^/?]+)$`)
-	shortName    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,62}$`)
-	consoleURL   = regexp.MustCompile(`^/(run/detail|functions/details)/([^/]+)/([^/]+)`)
-
-	// The URL forms of https://docs.cloud.google.com/run/docs/triggering/https-request.
-	numberHost   = regexp.MustCompile(`^(?:[a-z0-9-]+---)?([a-z][a-z0-9-]*)-(\d+)\.([a-z]+-[a-z]+\d+)\.run\.app$`)
-	hashHost     = regexp.MustCompile(`^(?:[a-z0-9-]+---)?([a-z][a-z0-9-]*)-[a-z0-9]+-[a-z]{2,3}\.a\.run\.app$`)
-	functionHost = regexp.MustCompile(`^([a-z]+-[a-z]+\d+)-(.+)\.cloudfunctions\.net$`)
+	shortName  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,62}$`)
+	consoleURL = regexp.MustCompile(`^/(run/detail|functions/details)/([^/]+)/([^/]+)`)
 )
 
 // ParseTarget reads a target: a short name, a resource name with or without
@@ -80,12 +76,8 @@ var (
 // forms there are.
 func ParseTarget(text string) (Target, error) {
 	text = strings.TrimSpace(text)
-	if m := resourceName.FindStringSubmatch(text); m != nil {
-		kind := map[string]Kind{"services": ServiceKind, "functions": FunctionKind}[m[4]]
-		if (m[1] == "run") != (kind == ServiceKind) && m[1] != "" {
-			return Target{}, fmt.Errorf("%s.googleapis.com has no %s: expected //run.googleapis.com/…/services/… or //cloudfunctions.googleapis.com/…/functions/…", m[1], m[4])
-		}
-		return Target{Kind: kind, Project: m[2], Location: m[3], Name: m[5]}, nil
+	if n, ok := gcp.ParseName(text); ok && n.Collection != "" {
+		return named(n)
 	}
 	if strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://") {
 		return parseURL(text)
@@ -96,8 +88,32 @@ func ParseTarget(text string) (Target, error) {
 	if u, err := url.Parse("https://" + text); err == nil && strings.Contains(u.Host, ".") && !strings.ContainsAny(text, " \t") {
 		return parseURL("https://" + text)
 	}
-	return Target{}, errors.New("target is not understood: expected a name, projects/P/locations/L/services/S, projects/P/locations/L/functions/F, or a URL")
+	return Target{}, errTarget
 }
+
+// named is the target of a resource name: a service, also by its name at IAP,
+// or a function. Parts that are not known are looked for.
+func named(n gcp.Name) (Target, error) {
+	t := Target{Project: n.Project, Location: n.Location, Name: n.ID}
+	service, ok := n.Service()
+	switch {
+	case n.ID == "":
+		return Target{}, errors.New("target names no service or function: expected one by its name")
+	case n.Host == gcp.FunctionsAPI && ok:
+		t.Kind = FunctionKind
+	case ok:
+		t.Kind, t.Name = ServiceKind, service.ID
+	case n.Host == "":
+		return Target{}, errTarget
+	default:
+		return Target{}, fmt.Errorf("%s has no %s to invoke: expected //%s/…/services/… or //%s/…/functions/…",
+			n.Host, n.Collection, gcp.RunAPI, gcp.FunctionsAPI)
+	}
+	return t, nil
+}
+
+var errTarget = errors.New("target is not understood: expected a name, projects/P/locations/L/services/S, " +
+	"projects/P/locations/L/functions/F, or a URL")
 
 func parseURL(text string) (Target, error) {
 	u, err := url.Parse(text)
@@ -107,22 +123,20 @@ func parseURL(text string) (Target, error) {
 	if u.User != nil {
 		return Target{}, errors.New("target URL holds a user name or password: leave it out")
 	}
-	host := strings.ToLower(u.Hostname())
-	if host == "console.cloud.google.com" {
+	host := gcp.ParseHost(u.Host)
+	if host.Name == "console.cloud.google.com" {
 		return parseConsole(u)
 	}
 	t := Target{URL: u}
-	switch m := [][]string{numberHost.FindStringSubmatch(host), hashHost.FindStringSubmatch(host), functionHost.FindStringSubmatch(host)}; {
-	case m[0] != nil:
-		t.Kind, t.Name, t.Project, t.Location = ServiceKind, m[0][1], m[0][2], m[0][3]
-	case m[1] != nil:
-		t.Kind, t.Name = ServiceKind, m[1][1]
-	case m[2] != nil:
-		t.Kind, t.Location, t.Project = FunctionKind, m[2][1], m[2][2]
-		if t.Name, _, _ = strings.Cut(strings.TrimPrefix(u.Path, "/"), "/"); t.Name == "" {
-			return Target{}, errors.New("target URL lacks the function's name: expected https://REGION-PROJECT.cloudfunctions.net/FUNCTION")
+	switch {
+	case host.Kind == gcp.RunHost && host.Service != "":
+		t.Kind, t.Name, t.Project, t.Location = ServiceKind, host.Service, host.Number, host.Region
+	case host.Kind == gcp.FunctionsHost && host.Project != "":
+		t.Kind, t.Location, t.Project = FunctionKind, host.Region, host.Project
+		if t.Name = gcp.FunctionOf(u); t.Name == "" {
+			return Target{}, errors.New("target URL has no function's name: expected https://REGION-PROJECT.cloudfunctions.net/FUNCTION")
 		}
-	case strings.HasSuffix(host, ".googleapis.com"):
+	case host.Kind == gcp.APIHost:
 		return Target{}, errors.New("target URL is a Google API: calling it is no invocation of a service")
 	default:
 		t.Kind, t.custom = ServiceKind, true

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"unique"
 
@@ -16,42 +17,31 @@ import (
 	"diagnose/internal/caller"
 	"diagnose/internal/estate"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
-// The asset types that can matter to an invocation, by
-// https://docs.cloud.google.com/asset-inventory/docs/asset-types. The policy of
+// types are the asset types that can matter to an invocation. The policy of
 // anything else grants nothing that is asked about here.
-const (
-	serviceType      = "run.googleapis.com/Service"
-	functionType     = "cloudfunctions.googleapis.com/Function"
-	gen1Type         = "cloudfunctions.googleapis.com/CloudFunction"
-	projectType      = "cloudresourcemanager.googleapis.com/Project"
-	folderType       = "cloudresourcemanager.googleapis.com/Folder"
-	organizationType = "cloudresourcemanager.googleapis.com/Organization"
-	roleType         = "iam.googleapis.com/Role"
-	denyType         = "iam.googleapis.com/DenyPolicy"
-	triggerType      = "eventarc.googleapis.com/Trigger"
-	jobType          = "cloudscheduler.googleapis.com/Job"
-	subscriptionType = "pubsub.googleapis.com/Subscription"
-	queueType        = "cloudtasks.googleapis.com/Queue"
-	backendType      = "compute.googleapis.com/BackendService"
-	groupType        = "compute.googleapis.com/NetworkEndpointGroup"
-)
+var types = []string{
+	gcp.ServiceAsset, gcp.FunctionAsset, gcp.Gen1FunctionAsset, gcp.ProjectAsset, gcp.FolderAsset, gcp.OrganizationAsset,
+	gcp.RoleAsset, gcp.TriggerAsset, gcp.JobAsset, gcp.SubscriptionAsset, gcp.QueueAsset, gcp.BackendServiceAsset,
+	gcp.RegionBackendServiceAsset, gcp.EndpointGroupAsset,
+}
 
 // matters reports whether assets of a type are read.
 func matters(kind []byte) bool {
-	switch string(kind) {
-	case serviceType, functionType, gen1Type, projectType, folderType, organizationType, roleType, denyType, triggerType, jobType, subscriptionType, queueType, backendType, groupType:
-		return true
+	for _, t := range types {
+		if string(kind) == t {
+			return true
+		}
 	}
-	return false
+	return string(kind) == gcp.DenyPolicyAsset
 }
 
-// Types lists the asset types that are read, for an export or a live scan.
-func Types() []string {
-	return []string{serviceType, functionType, gen1Type, projectType, folderType, organizationType, roleType, denyType, triggerType, jobType, subscriptionType, queueType, backendType, groupType}
-}
+// Types lists the asset types to ask for in an export or a live scan. A file
+// may have deny policies as well, which are no type that the API knows.
+func Types() []string { return slices.Clone(types) }
 
 // An asset declares the fields that are read of one line, in both spellings.
 // It is an Asset of an export, or a result of a search for policies.
@@ -194,15 +184,15 @@ func (b *batch) add(a asset, w estate.Where) error {
 		return nil
 	}
 	switch a.kind {
-	case serviceType, functionType, gen1Type:
+	case gcp.ServiceAsset, gcp.FunctionAsset, gcp.Gen1FunctionAsset:
 		return b.addTarget(a, w)
-	case projectType, folderType, organizationType:
+	case gcp.ProjectAsset, gcp.FolderAsset, gcp.OrganizationAsset:
 		return b.addNode(a, w)
-	case roleType:
+	case gcp.RoleAsset:
 		return b.addRole(a)
-	case backendType, groupType:
+	case gcp.BackendServiceAsset, gcp.RegionBackendServiceAsset, gcp.EndpointGroupAsset:
 		b.addFront(a)
-	case denyType:
+	case gcp.DenyPolicyAsset:
 		p := &denypb.Policy{}
 		if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(a.data, p); err != nil {
 			return errors.New("its data does not fit a deny policy")
@@ -237,7 +227,7 @@ func (b *batch) addRole(a asset) error {
 	if len(r.GetIncludedPermissions()) == 0 && !r.GetDeleted() && r.GetStage() != adminpb.Role_DISABLED {
 		return nil
 	}
-	b.Roles = append(b.Roles, &adminpb.Role{Name: strings.TrimPrefix(a.name, "//iam.googleapis.com/"), IncludedPermissions: relevant(r.GetIncludedPermissions()), Deleted: r.GetDeleted(), Stage: r.GetStage()})
+	b.Roles = append(b.Roles, &adminpb.Role{Name: strings.TrimPrefix(a.name, "//"+gcp.IAMAPI+"/"), IncludedPermissions: relevant(r.GetIncludedPermissions()), Deleted: r.GetDeleted(), Stage: r.GetStage()})
 	return nil
 }
 
@@ -269,7 +259,7 @@ func relevant(permissions []string) []string {
 
 func (b *batch) addTarget(a asset, w estate.Where) error {
 	var t estate.Target
-	if a.kind == serviceType {
+	if a.kind == gcp.ServiceAsset {
 		s, err := evidence.DecodeService(a.data)
 		if err != nil {
 			return errors.New("its data " + err.Error())
@@ -308,7 +298,7 @@ func (b *batch) place(a asset) {
 		if i+1 < len(chain) {
 			n.Parent = keep(chain[i+1])
 		}
-		if id := projectID(a.name); i == 0 && strings.HasPrefix(name, "projects/") && id != "" && name != "projects/"+id {
+		if id := gcp.Part(a.name, "projects"); i == 0 && strings.HasPrefix(name, "projects/") && id != "" && name != "projects/"+id {
 			n.ID = keep(id)
 		}
 		b.Nodes = append(b.Nodes, n)
@@ -327,7 +317,7 @@ func (b *batch) addNode(a asset, w estate.Where) error {
 	number := strings.Trim(string(d.ProjectNumber), `"`)
 	n := estate.Node{Name: nodeOf(a.name), ID: d.ProjectID, Title: cmp.Or(d.DisplayName, d.Name), Where: w}
 	if strings.HasPrefix(n.Name, "projects/") {
-		if id := strings.TrimPrefix(n.Name, "projects/"); strings.Trim(id, "0123456789") != "" {
+		if id := strings.TrimPrefix(n.Name, "projects/"); !gcp.IsNumber(id) {
 			n.ID = cmp.Or(n.ID, id)
 			if number != "" {
 				n.Name = "projects/" + number
@@ -372,7 +362,7 @@ func mayMatter(role string) bool {
 
 func (b *batch) addPolicy(a asset, w estate.Where) error {
 	switch a.kind {
-	case serviceType, functionType, gen1Type, projectType, folderType, organizationType:
+	case gcp.ServiceAsset, gcp.FunctionAsset, gcp.Gen1FunctionAsset, gcp.ProjectAsset, gcp.FolderAsset, gcp.OrganizationAsset:
 	default:
 		return nil
 	}
@@ -450,8 +440,8 @@ func (b *batch) addFront(a asset) {
 	if json.Unmarshal(a.data, &d) != nil {
 		return
 	}
-	f := estate.Front{Project: projectID(a.name)}
-	if a.kind == groupType {
+	f := estate.Front{Project: gcp.Part(a.name, "projects")}
+	if a.kind == gcp.EndpointGroupAsset {
 		if d.CloudRun.Service == "" {
 			return // machines stand behind it
 		}
@@ -464,7 +454,7 @@ func (b *batch) addFront(a asset) {
 		f.IAP = estate.Yes
 	}
 	for _, g := range d.Backends {
-		f.Groups = append(f.Groups, g.Group[strings.LastIndexByte(g.Group, '/')+1:])
+		f.Groups = append(f.Groups, gcp.Last(g.Group))
 	}
 	b.Fronts = append(b.Fronts, f)
 }

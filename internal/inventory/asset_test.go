@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"diagnose/internal/estate"
+	"diagnose/internal/gcp"
 )
 
 const (
@@ -56,7 +57,7 @@ func TestJoined(t *testing.T) {
 // A grant on a project reaches services that name it by its ID, though no
 // asset of the project says which that is.
 func TestReachByNumber(t *testing.T) {
-	grant := policyOn(projectType, "//cloudresourcemanager.googleapis.com/projects/424242", "roles/run.invoker", "allUsers")
+	grant := policyOn(gcp.ProjectAsset, "//cloudresourcemanager.googleapis.com/projects/424242", "roles/run.invoker", "allUsers")
 	if got := found(estateOf(t, grant, orders)); !slices.Contains(got, "grant-all-users //cloudresourcemanager.googleapis.com/projects/shop allUsers 1") {
 		t.Errorf("found %q", got)
 	}
@@ -65,7 +66,7 @@ func TestReachByNumber(t *testing.T) {
 // Custom roles grant what they include; one that is disabled or deleted grants
 // nothing, and one that is not shown is unknown.
 func TestCustomRoles(t *testing.T) {
-	grant := policyOn(serviceType, "//run.googleapis.com/projects/shop/locations/europe-west1/services/orders", "projects/shop/roles/caller", "allUsers")
+	grant := policyOn(gcp.ServiceAsset, "//run.googleapis.com/projects/shop/locations/europe-west1/services/orders", "projects/shop/roles/caller", "allUsers")
 	role := func(data string) string {
 		return `{"name":"//iam.googleapis.com/projects/shop/roles/caller","asset_type":"iam.googleapis.com/Role","resource":{"data":{"name":"projects/shop/roles/caller",` + data + `}}}`
 	}
@@ -90,8 +91,8 @@ func TestCustomRoles(t *testing.T) {
 
 // What an input does not show is not claimed.
 func TestCompleteness(t *testing.T) {
-	own := policyOn(serviceType, "//run.googleapis.com/projects/shop/locations/europe-west1/services/orders", "roles/run.invoker", "user:ann@example.com")
-	top := policyOn(organizationType, "//cloudresourcemanager.googleapis.com/organizations/1", "roles/viewer", "user:ann@example.com")
+	own := policyOn(gcp.ServiceAsset, "//run.googleapis.com/projects/shop/locations/europe-west1/services/orders", "roles/run.invoker", "user:ann@example.com")
+	top := policyOn(gcp.OrganizationAsset, "//cloudresourcemanager.googleapis.com/organizations/1", "roles/viewer", "user:ann@example.com")
 	search := `{"resource":"//run.googleapis.com/projects/shop/locations/europe-west1/services/orders","assetType":"run.googleapis.com/Service","project":"projects/424242","organization":"organizations/1","policy":{"bindings":[{"role":"roles/run.invoker","members":["allUsers"]}]}}`
 	for name, c := range map[string]struct {
 		lines             []string
@@ -133,5 +134,20 @@ func TestCallers(t *testing.T) {
 	}
 	if _, s := readAll(t, Options{}, write(t, "export", []byte(job(`"schedule":7,"httpTarget":[]`)))); s.Odd != 1 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// A request that names a type which the API does not know fails as a whole.
+func TestTypes(t *testing.T) {
+	if slices.Contains(Types(), gcp.DenyPolicyAsset) {
+		t.Error("the API knows no asset type of deny policies")
+	}
+	for _, kind := range append(Types(), gcp.DenyPolicyAsset) {
+		if !matters([]byte(kind)) {
+			t.Errorf("assets of type %s are asked for and not read", kind)
+		}
+	}
+	if !slices.Contains(Types(), gcp.RegionBackendServiceAsset) || matters([]byte("run.googleapis.com/Job")) {
+		t.Error("the types are not those that matter")
 	}
 }

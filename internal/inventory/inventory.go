@@ -24,6 +24,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"diagnose/internal/estate"
+	"diagnose/internal/gcp"
 )
 
 // Options say how to read. The zero Options reads on after a malformed line.
@@ -531,8 +532,8 @@ func (r *reader) finish() (*estate.Estate, Stats, error) {
 	for i := range e.Targets {
 		if t := &e.Targets[i]; t.Event == estate.Yes && !t.Gen1 && t.TriggerAccount == "" {
 			// https://docs.cloud.google.com/eventarc/docs/roles-permissions
-			if n := numbers[projectID(t.Name)]; n != "" {
-				t.TriggerAccount, t.TriggerDefault = n+"-compute@developer.gserviceaccount.com", true
+			if n := numbers[gcp.Part(t.Name, "projects")]; n != "" {
+				t.TriggerAccount, t.TriggerDefault = gcp.ComputeDefault(n), true
 			}
 		}
 	}
@@ -561,17 +562,11 @@ func (r *reader) openTop(e *estate.Estate) {
 	}
 }
 
-func projectID(name string) string {
-	_, rest, _ := strings.Cut(name, "/projects/")
-	id, _, _ := strings.Cut(rest, "/")
-	return id
-}
-
 // named puts a project's ID in place of its number.
 func named(name string, ids map[string]string) string {
-	p := projectID(name)
-	if id := ids[p]; id != "" {
-		return strings.Replace(name, "/projects/"+p+"/", "/projects/"+id+"/", 1)
+	n, ok := gcp.ParseName(name)
+	if !ok || ids[n.Project] == "" {
+		return name
 	}
-	return name
+	return cmp.Or(n.InProject(ids[n.Project]).Full(), name)
 }

@@ -22,6 +22,7 @@ import (
 	"diagnose/internal/caller"
 	"diagnose/internal/estate"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 	"diagnose/internal/terraform"
 )
 
@@ -48,7 +49,11 @@ var errForeign = errors.New("is not recognized; expected a Terraform plan in JSO
 // error; in a folder it is skipped and counted. target names the resource of
 // policy files, "" where their place tells.
 func Read(paths []string, target string, stdin io.Reader) (Input, error) {
-	r := &reader{Input: Input{After: &estate.Estate{}}, target: fullName(target)}
+	on, err := fullName(target)
+	if err != nil {
+		return Input{}, err
+	}
+	r := &reader{Input: Input{After: &estate.Estate{}}, target: on}
 	for _, p := range paths {
 		if err := r.path(p, stdin); err != nil {
 			return Input{}, err
@@ -360,19 +365,20 @@ func bindingLines(n *yaml.Node) []int {
 }
 
 // fullName completes the name of a service, function, project, folder or
-// organization.
-func fullName(name string) string {
-	switch {
-	case name == "" || strings.HasPrefix(name, "//"):
-		return name
-	case strings.Contains(name, "/services/"):
-		return estate.RunHost + name
-	case strings.Contains(name, "/functions/"):
-		return estate.FunctionsHost + name
-	case strings.Contains(name, "/"):
-		return estate.NodeHost + name
+// organization. A short name is that of a service.
+func fullName(name string) (string, error) {
+	if name == "" {
+		return "", nil
 	}
-	return estate.RunHost + "projects/-/locations/-/services/" + name
+	n, ok := gcp.ParseName(name)
+	if ok && n.Collection == "" {
+		n = gcp.ServiceName("", "", n.ID)
+	}
+	if full := estate.Spelled(n, ""); ok && n.ID != "" && full != "" {
+		return full, nil
+	}
+	return "", fmt.Errorf("%q names no resource that has a policy here; expected a service's name, "+
+		"projects/P/locations/L/services/S, projects/P/locations/L/functions/F, projects/P, folders/N or organizations/N", name)
 }
 
 // bindPolicies finds the resource of each policy file: the service or function
@@ -387,9 +393,9 @@ func (r *reader) bindPolicies() {
 			on = r.resourceOf(p.file)
 		}
 		if on == "" {
-			on = estate.RunHost + "projects/-/locations/-/services/-" + filepath.Base(p.file)
+			on = estate.Spelled(gcp.ServiceName("", "", ""), filepath.Base(p.file))
 			if strings.Contains(filepath.Base(p.file), "function") {
-				on = estate.FunctionsHost + "projects/-/locations/-/functions/-" + filepath.Base(p.file)
+				on = estate.Spelled(gcp.FunctionName("", "", ""), filepath.Base(p.file))
 			}
 			r.After.Unread = append(r.After.Unread, estate.Unread{What: "the resource of the policy in " + p.file, Where: estate.Where{File: p.file},
 				Reason: "it is judged as that of a service: give --target, name the file SERVICE-policy.json, or put it into a folder with that one service"})
@@ -403,7 +409,7 @@ func (r *reader) resourceOf(file string) string {
 	ofFunction := strings.Contains(base, "function-policy") || strings.Contains(base, "function.policy")
 	var named, near []estate.Target
 	for _, t := range r.After.Targets {
-		id := t.Name[strings.LastIndexByte(t.Name, '/')+1:]
+		id := gcp.Last(t.Name)
 		for _, end := range []string{"-policy", ".policy", "_policy", "-iam", ".iam", "-iam-policy", ".iam-policy", "-function-policy"} {
 			if base == id+end {
 				named = append(named, t)

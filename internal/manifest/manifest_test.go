@@ -123,13 +123,19 @@ func TestTarget(t *testing.T) {
 		"orders": "//run.googleapis.com/projects/-/locations/-/services/orders",
 		"projects/shop/locations/l/services/orders":  "//run.googleapis.com/projects/shop/locations/l/services/orders",
 		"projects/shop/locations/l/functions/orders": "//cloudfunctions.googleapis.com/projects/shop/locations/l/functions/orders",
-		"projects/shop":    "//cloudresourcemanager.googleapis.com/projects/shop",
-		"//x.y/projects/p": "//x.y/projects/p",
-		"":                 "//run.googleapis.com/projects/-/locations/-/services/-p.yaml",
+		"projects/shop": "//cloudresourcemanager.googleapis.com/projects/shop",
+		"folders/1":     "//cloudresourcemanager.googleapis.com/folders/1",
+		"//iap.googleapis.com/projects/1/iap_web/cloud_run-l/services/orders": "//iap.googleapis.com/projects/1/iap_web/cloud_run-l/services/orders",
+		"": "//run.googleapis.com/projects/-/locations/-/services/-p.yaml",
 	} {
 		in, err := Read([]string{"p.yaml"}, target, nil)
 		if err != nil || in.After.Policies[0].Resource != want || len(in.After.Unread) != map[bool]int{true: 1, false: 0}[target == ""] {
 			t.Errorf("%q: %v, %v, want %s", target, in.After, err, want)
+		}
+	}
+	for _, target := range []string{"//x.y/projects/p", "projects/p/locations/l", "https://example.com/", "orders x", "-"} {
+		if _, err := Read([]string{"p.yaml"}, target, nil); err == nil || !strings.Contains(err.Error(), "names no resource") {
+			t.Errorf("%q is a target: %v", target, err)
 		}
 	}
 }

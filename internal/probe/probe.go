@@ -19,6 +19,7 @@ import (
 
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 )
 
 // maxBody bounds what is read of an answer.
@@ -99,7 +100,7 @@ func address(s evidence.Snapshot, more []string) (*url.URL, error) {
 		return nil, errors.New("probe: the URL holds a user name or password")
 	}
 	for _, o := range own {
-		if sameHost(u, o) && functionOf(o) == functionOfPath(o, u) {
+		if sameHost(u, o) && sameFunction(o, u) {
 			return u, nil
 		}
 	}
@@ -122,21 +123,12 @@ func port(u *url.URL) string {
 	return ""
 }
 
-// functionOf is the function's name where a URL is one of cloudfunctions.net,
-// whose hosts all functions of a project and region share.
-func functionOf(u *url.URL) string {
-	if !strings.HasSuffix(u.Hostname(), ".cloudfunctions.net") {
-		return ""
-	}
-	name, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
-	return name
-}
-
-func functionOfPath(own, u *url.URL) string {
-	if functionOf(own) == "" {
-		return ""
-	}
-	return functionOf(u)
+// sameFunction reports whether two URLs of one host lead to one function,
+// where the host is one of cloudfunctions.net, which all functions of a project
+// and region share.
+func sameFunction(own, u *url.URL) bool {
+	f := gcp.FunctionOf(own)
+	return f == "" || f == gcp.FunctionOf(u)
 }
 
 // ownURLs are the URLs that the target's documents name, the one to call
@@ -231,7 +223,7 @@ func headers(h http.Header, token string) http.Header {
 	out := http.Header{}
 	for name, values := range h {
 		for _, v := range values {
-			if name == "Set-Cookie" {
+			if credential.SecretHeader(name) {
 				v = "[removed]"
 			}
 			out.Add(name, hide(v, token))

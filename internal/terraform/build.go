@@ -3,7 +3,6 @@ package terraform
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"diagnose/internal/caller"
 	"diagnose/internal/estate"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 )
 
 // Defaults are the provider's, for resources that do not say.
@@ -74,24 +74,40 @@ var kinds = map[string]func(*builder, *Resource){
 	"google_compute_region_network_endpoint_group": (*builder).endpointGroup,
 }
 
-// name makes a full resource name of a service or function.
-func (b *builder) name(r *Resource, host, collection string, id ...string) string {
-	raw := r.first(id...)
-	project := cmp.Or(part(raw, "projects"), part(raw, "namespaces"), last(r.first("project")), b.Project, unknownPart)
-	location := cmp.Or(part(raw, "locations"), r.first("location", "region"), b.Region, unknownPart)
-	short := last(raw)
-	if short == "" {
-		// Resources that refer to the same unknown one are about one thing.
-		short = unknownPart + cmp.Or(r.refs[id[0]], r.Address)
-	}
-	return fmt.Sprintf("//%s/projects/%s/locations/%s/%s/%s", host, project, location, collection, short)
+// A maker makes the name of a service or function.
+type maker func(project, location, id string) gcp.Name
+
+// name makes a full resource name as the estate spells it.
+func (b *builder) name(r *Resource, of maker, id string) string {
+	return estate.Spelled(b.parts(r, of, id))
 }
 
-const (
-	runHost      = "run.googleapis.com"
-	functionHost = "cloudfunctions.googleapis.com"
-	nodeHost     = "//cloudresourcemanager.googleapis.com/"
-)
+// parts is the name of what an attribute identifies, and what tells it apart
+// where its ID is not known: resources that refer to the same unknown one are
+// about one thing.
+func (b *builder) parts(r *Resource, of maker, id string) (n gcp.Name, apart string) {
+	raw := r.first(id)
+	project := cmp.Or(gcp.Part(raw, "projects"), gcp.Part(raw, "namespaces"), gcp.Last(r.first("project")), b.Project)
+	location := cmp.Or(gcp.Part(raw, "locations"), r.first("location", "region"), b.Region)
+	n = of(project, location, gcp.Last(raw))
+	return n, cmp.Or(strings.TrimPrefix(gcp.Last(raw), unknownPart), r.refs[id], r.Address)
+}
+
+// service is the full name of a Cloud Run service.
+func (b *builder) service(r *Resource, id string) string { return b.name(r, gcp.ServiceName, id) }
+
+// function is the full name of a function.
+func (b *builder) function(r *Resource, id string) string { return b.name(r, gcp.FunctionName, id) }
+
+// node is the full name of a project, folder or organization, which an
+// attribute identifies.
+func (b *builder) node(r *Resource, collection, attribute string) string {
+	id := gcp.Last(r.first(attribute))
+	if collection == "projects" {
+		return estate.Spelled(gcp.ProjectName(cmp.Or(id, b.Project)), "")
+	}
+	return estate.Spelled(gcp.NodeName(collection, id), r.refs[attribute])
+}
 
 func (b *builder) add(t estate.Target, r *Resource) {
 	t.Where = r.Where
@@ -99,15 +115,9 @@ func (b *builder) add(t estate.Target, r *Resource) {
 	b.e.Targets = append(b.e.Targets, t)
 }
 
-// ingresses spell ingress in the provider's resources, each as its API does:
+// ingress reads an attribute, which each of the provider's resources spells as
+// its API does; all traffic is the default of each:
 // https://registry.terraform.io/providers/hashicorp/google/latest/docs/resources/cloud_run_v2_service.
-var ingresses = map[string]estate.Ingress{
-	"all": estate.IngressAll, "internal": estate.IngressInternal, "internal-and-cloud-load-balancing": estate.IngressInternalAndLoadBalancer, "none": estate.IngressNone,
-	"INGRESS_TRAFFIC_ALL": estate.IngressAll, "INGRESS_TRAFFIC_INTERNAL_ONLY": estate.IngressInternal, "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER": estate.IngressInternalAndLoadBalancer, "INGRESS_TRAFFIC_NONE": estate.IngressNone,
-	"ALLOW_ALL": estate.IngressAll, "ALLOW_INTERNAL_ONLY": estate.IngressInternal, "ALLOW_INTERNAL_AND_GCLB": estate.IngressInternalAndLoadBalancer,
-}
-
-// ingress reads an attribute; all traffic is the default of each API.
 func ingress(r *Resource, attribute string) estate.Ingress {
 	if r == nil {
 		return estate.IngressAll
@@ -115,7 +125,7 @@ func ingress(r *Resource, attribute string) estate.Ingress {
 	s, _ := r.text(attribute)
 	switch {
 	case s != "":
-		return ingresses[s]
+		return gcp.ParseIngress(s)
 	case r.open(attribute):
 		return estate.UnknownIngress
 	}
@@ -141,8 +151,8 @@ func (b *builder) runV1(r *Resource) {
 	if notes.Unknown == true && !r.open("metadata") {
 		notes.Unknown = nil // the provider computes it, and nothing is set
 	}
-	const prefix = "run.googleapis.com/"
-	t := estate.Target{Name: b.name(r, runHost, "services", "name"), Event: estate.No, Ingress: ingress(notes, prefix+"ingress"), Check: not(notes.answer(prefix+"invoker-iam-disabled", estate.No)),
+	const prefix = gcp.RunAPI + "/"
+	t := estate.Target{Name: b.service(r, "name"), Event: estate.No, Ingress: ingress(notes, prefix+"ingress"), Check: not(notes.answer(prefix+"invoker-iam-disabled", estate.No)),
 		IAP: notes.answer(prefix+"iap-enabled", estate.No), DefaultURL: not(notes.answer(prefix+"default-url-disabled", estate.No)), CustomOK: true}
 	if notes.Unknown == true {
 		t.Ingress, t.Check, t.IAP, t.DefaultURL, t.CustomOK = 0, 0, 0, 0, false
@@ -158,7 +168,7 @@ func (b *builder) runV1(r *Resource) {
 }
 
 func (b *builder) runV2(r *Resource) {
-	t := estate.Target{Name: b.name(r, runHost, "services", "name"), Event: estate.No, Ingress: ingress(r, "ingress"), Check: not(r.answer("invoker_iam_disabled", estate.No)),
+	t := estate.Target{Name: b.service(r, "name"), Event: estate.No, Ingress: ingress(r, "ingress"), Check: not(r.answer("invoker_iam_disabled", estate.No)),
 		IAP: r.answer("iap_enabled", estate.No), DefaultURL: not(r.answer("default_uri_disabled", estate.No))}
 	t.Custom, t.CustomOK = r.texts("custom_audiences")
 	t.CustomOK = t.CustomOK || !r.open("custom_audiences")
@@ -171,32 +181,40 @@ func (b *builder) runV2(r *Resource) {
 // placeholder is the URL of a service that does not exist yet: it takes part
 // in no match but with itself.
 func placeholder(name string) string {
-	return "https://" + strings.ToLower(strings.NewReplacer("_", "-").Replace(last(name))) + ".known-after-apply." + cmp.Or(part(name, "locations"), unknownPart) + "." + cmp.Or(part(name, "projects"), unknownPart) + ".invalid"
+	location, project := cmp.Or(gcp.Part(name, "locations"), unknownPart), cmp.Or(gcp.Part(name, "projects"), unknownPart)
+	return "https://" + gcp.ServiceID(gcp.Last(name)) + ".known-after-apply." + location + "." + project + ".invalid"
 }
 
 func (b *builder) gen1(r *Resource) {
-	t := estate.Target{Name: b.name(r, functionHost, "functions", "name"), Gen1: true, Event: estate.No, Ingress: ingress(r, "ingress_settings"), Check: estate.Yes, IAP: estate.No, CustomOK: true}
+	t := estate.Target{Name: b.function(r, "name"), Gen1: true, Event: estate.No, Ingress: ingress(r, "ingress_settings"), Check: estate.Yes, IAP: estate.No, CustomOK: true}
 	if len(r.blocks("event_trigger")) > 0 {
 		t.Event = estate.Yes
 	}
 	if u := r.first("https_trigger_url"); u != "" {
 		t.URLs = []string{u}
-	} else if p, l := part(t.Name, "projects"), part(t.Name, "locations"); p != unknownPart && l != unknownPart {
-		t.URLs = []string{"https://" + l + "-" + p + ".cloudfunctions.net/" + last(t.Name)}
+	} else if u := functionURL(t.Name); u != "" {
+		t.URLs = []string{u}
 	}
 	b.add(t, r)
 }
 
+// functionURL is the cloudfunctions.net URL of a function, "" where a part of
+// its name is not known.
+func functionURL(name string) string {
+	n, _ := gcp.ParseName(name)
+	return gcp.FunctionURL(n)
+}
+
 func (b *builder) functionV2(r *Resource) {
-	function := b.name(r, functionHost, "functions", "name")
+	n, apart := b.parts(r, gcp.FunctionName, "name")
+	function := estate.Spelled(n, apart)
 	config := r.block("service_config")
-	service := strings.ToLower(strings.ReplaceAll(last(function), "_", "-"))
+	service, _ := n.Service()
 	if config != nil && config.first("service") != "" {
-		service = last(config.first("service"))
+		service.ID = gcp.Last(config.first("service"))
 	}
-	t := estate.Target{Name: strings.Replace(function[:strings.LastIndexByte(function, '/')], functionHost, runHost, 1), Function: function, Event: estate.No, Ingress: ingress(config, "ingress_settings"),
-		IAP: estate.No, DefaultURL: estate.Yes}
-	t.Name = strings.TrimSuffix(t.Name, "/functions") + "/services/" + service
+	t := estate.Target{Name: estate.Spelled(service, gcp.ServiceID(apart)), Function: function, Event: estate.No,
+		Ingress: ingress(config, "ingress_settings"), IAP: estate.No, DefaultURL: estate.Yes}
 	if r.Created {
 		t.Check, t.CustomOK = estate.Yes, true // the resource cannot set them otherwise
 	}
@@ -204,8 +222,8 @@ func (b *builder) functionV2(r *Resource) {
 	if config != nil && config.first("uri") != "" {
 		t.URLs = []string{config.first("uri")}
 	}
-	if p, l := part(function, "projects"), part(function, "locations"); p != unknownPart && l != unknownPart {
-		t.URLs = append(t.URLs, cmp.Or(r.first("url"), "https://"+l+"-"+p+".cloudfunctions.net/"+last(function)))
+	if u := cmp.Or(r.first("url"), functionURL(function)); u != "" {
+		t.URLs = append(t.URLs, u)
 	}
 	if e := r.block("event_trigger"); e != nil {
 		t.Event = estate.Yes
@@ -234,9 +252,9 @@ func roleName(r *Resource, d Defaults) string {
 		return ""
 	}
 	if org := r.first("org_id"); org != "" {
-		return "organizations/" + last(org) + "/roles/" + id
+		return "organizations/" + gcp.Last(org) + "/roles/" + id
 	}
-	return "projects/" + cmp.Or(last(r.first("project")), d.Project, unknownPart) + "/roles/" + id
+	return "projects/" + cmp.Or(gcp.Last(r.first("project")), d.Project, unknownPart) + "/roles/" + id
 }
 
 func (b *builder) unread(r *Resource, what string) {
@@ -287,9 +305,9 @@ func (b *builder) project(r *Resource) {
 	}
 	switch folder, org := r.first("folder_id"), r.first("org_id"); {
 	case folder != "":
-		n.Parent = "folders/" + last(folder)
+		n.Parent = "folders/" + gcp.Last(folder)
 	case org != "":
-		n.Parent = "organizations/" + last(org)
+		n.Parent = "organizations/" + gcp.Last(org)
 	}
 	b.e.Nodes = append(b.e.Nodes, n)
 }
@@ -319,7 +337,7 @@ func (b *builder) legacyOrgPolicy(r *Resource) {
 	a := estate.AllowedMembers{Where: r.Where}
 	for _, k := range []struct{ attribute, prefix string }{{"org_id", "organizations/"}, {"folder", "folders/"}, {"project", "projects/"}} {
 		if v := r.first(k.attribute); v != "" {
-			a.Resource = k.prefix + last(v)
+			a.Resource = k.prefix + gcp.Last(v)
 		}
 	}
 	if allow := r.block("list_policy").block("allow"); allow != nil {
@@ -346,7 +364,7 @@ func (b *builder) call(r *Resource, doc map[string]any) {
 }
 
 func (b *builder) location(r *Resource) string {
-	return "projects/" + cmp.Or(last(r.first("project")), b.Project, unknownPart) + "/locations/" + cmp.Or(r.first("region", "location"), b.Region, unknownPart)
+	return "projects/" + cmp.Or(gcp.Last(r.first("project")), b.Project, unknownPart) + "/locations/" + cmp.Or(r.first("region", "location"), b.Region, unknownPart)
 }
 
 // token spells the block of a token, which is named alike in every resource.
@@ -382,7 +400,7 @@ func (b *builder) subscription(r *Resource) {
 	}
 	doc := map[string]any{"pushEndpoint": cmp.Or(p.first("push_endpoint"), unknownPart)}
 	b.token(r, doc, p, "push_endpoint")
-	b.call(r, map[string]any{"name": "projects/" + cmp.Or(last(r.first("project")), b.Project, unknownPart) + "/subscriptions/" + r.first("name"), "pushConfig": doc})
+	b.call(r, map[string]any{"name": "projects/" + cmp.Or(gcp.Last(r.first("project")), b.Project, unknownPart) + "/subscriptions/" + r.first("name"), "pushConfig": doc})
 }
 
 func (b *builder) trigger(r *Resource) {
@@ -418,19 +436,19 @@ func (b *builder) queue(r *Resource) {
 }
 
 func (b *builder) backend(r *Resource) {
-	f := estate.Front{Project: cmp.Or(last(r.first("project")), b.Project), IAP: estate.No}
+	f := estate.Front{Project: cmp.Or(gcp.Last(r.first("project")), b.Project), IAP: estate.No}
 	if iap := r.block("iap"); iap != nil {
 		f.IAP = iap.answer("enabled", estate.Yes) // older providers have no enabled
 	}
 	for _, x := range r.blocks("backend") {
-		f.Groups = append(f.Groups, last(x.first("group")))
+		f.Groups = append(f.Groups, gcp.Last(x.first("group")))
 	}
 	b.e.Fronts = append(b.e.Fronts, f)
 }
 
 func (b *builder) endpointGroup(r *Resource) {
 	if run := r.block("cloud_run"); run != nil {
-		b.e.Fronts = append(b.e.Fronts, estate.Front{Project: cmp.Or(last(r.first("project")), b.Project), Name: r.first("name"), Service: run.first("service")})
+		b.e.Fronts = append(b.e.Fronts, estate.Front{Project: cmp.Or(gcp.Last(r.first("project")), b.Project), Name: r.first("name"), Service: run.first("service")})
 	}
 }
 
@@ -444,23 +462,16 @@ type granted struct {
 // grantedOn lists the families, each with _iam_member, _iam_binding and
 // _iam_policy.
 var grantedOn = []granted{
-	{"google_cloud_run_service", func(b *builder, r *Resource) string { return b.name(r, runHost, "services", "service") }},
-	{"google_cloud_run_v2_service", func(b *builder, r *Resource) string { return b.name(r, runHost, "services", "name") }},
-	{"google_cloudfunctions_function", func(b *builder, r *Resource) string { return b.name(r, functionHost, "functions", "cloud_function") }},
-	{"google_cloudfunctions2_function", func(b *builder, r *Resource) string { return b.name(r, functionHost, "functions", "cloud_function") }},
+	{"google_cloud_run_service", func(b *builder, r *Resource) string { return b.service(r, "service") }},
+	{"google_cloud_run_v2_service", func(b *builder, r *Resource) string { return b.service(r, "name") }},
+	{"google_cloudfunctions_function", func(b *builder, r *Resource) string { return b.function(r, "cloud_function") }},
+	{"google_cloudfunctions2_function", func(b *builder, r *Resource) string { return b.function(r, "cloud_function") }},
 	{"google_iap_web_cloud_run_service", func(b *builder, r *Resource) string {
-		run := b.name(r, runHost, "services", "cloud_run_service_name")
-		return "//iap.googleapis.com/projects/" + part(run, "projects") + "/iap_web/cloud_run-" + part(run, "locations") + "/services/" + last(run)
+		return b.name(r, gcp.IAPName, "cloud_run_service_name")
 	}},
-	{"google_project", func(b *builder, r *Resource) string {
-		return nodeHost + "projects/" + cmp.Or(last(r.first("project")), b.Project, unknownPart)
-	}},
-	{"google_folder", func(_ *builder, r *Resource) string {
-		return nodeHost + "folders/" + cmp.Or(last(r.first("folder")), unknownPart+r.refs["folder"])
-	}},
-	{"google_organization", func(_ *builder, r *Resource) string {
-		return nodeHost + "organizations/" + cmp.Or(last(r.first("org_id")), unknownPart+r.refs["org_id"])
-	}},
+	{"google_project", func(b *builder, r *Resource) string { return b.node(r, "projects", "project") }},
+	{"google_folder", func(b *builder, r *Resource) string { return b.node(r, "folders", "folder") }},
+	{"google_organization", func(b *builder, r *Resource) string { return b.node(r, "organizations", "org_id") }},
 }
 
 func (b *builder) grants(r *Resource) {

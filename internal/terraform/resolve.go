@@ -8,6 +8,9 @@ import (
 	"strings"
 
 	tfjson "github.com/hashicorp/terraform-json"
+
+	"diagnose/internal/estate"
+	"diagnose/internal/gcp"
 )
 
 // resolve fills in what is known only after apply, where the configuration
@@ -88,7 +91,7 @@ func (r *reader) fillValue(x *Resource, name string, e *tfjson.Expression, out, 
 	}
 	if name == "member" || name == "members" {
 		for i, s := range found {
-			if strings.HasSuffix(s, ".gserviceaccount.com") && !strings.Contains(s, ":") {
+			if gcp.IsServiceAccount(s) && !strings.Contains(s, ":") {
 				found[i] = "serviceAccount:" + s // an e-mail stands behind no other prefix
 			}
 		}
@@ -229,7 +232,7 @@ func (r *reader) computed(o *Resource, name string) (string, bool) {
 // Computed is what the provider will compute for an attribute of a resource,
 // "" where that cannot be told.
 func Computed(o *Resource, name string, d Defaults) string {
-	project := cmp.Or(last(o.first("project")), d.Project)
+	project := cmp.Or(gcp.Last(o.first("project")), d.Project)
 	b := &builder{Defaults: d}
 	switch o.Type {
 	case "google_service_account":
@@ -237,7 +240,7 @@ func Computed(o *Resource, name string, d Defaults) string {
 		if id == "" || project == "" {
 			return ""
 		}
-		email := id + "@" + project + ".iam.gserviceaccount.com"
+		email := gcp.UserMade(id, project)
 		return map[string]string{"email": email, "member": "serviceAccount:" + email, "name": "projects/" + project + "/serviceAccounts/" + email, "id": "projects/" + project + "/serviceAccounts/" + email}[name]
 	case "google_project_iam_custom_role", "google_organization_iam_custom_role":
 		if name == "id" || name == "name" {
@@ -252,11 +255,14 @@ func Computed(o *Resource, name string, d Defaults) string {
 			return "projects/" + o.first("project_id")
 		}
 	case "google_cloud_run_service", "google_cloud_run_v2_service":
-		full := b.name(o, runHost, "services", "name")
-		return map[string]string{"id": strings.TrimPrefix(full, "//"+runHost+"/"), "uri": placeholder(full), "status": placeholder(full), "location": part(full, "locations"), "project": part(full, "projects")}[name]
+		full := b.service(o, "name")
+		return map[string]string{"id": strings.TrimPrefix(full, estate.RunHost), "uri": placeholder(full), "status": placeholder(full),
+			"location": gcp.Part(full, "locations"), "project": gcp.Part(full, "projects")}[name]
 	case "google_cloudfunctions2_function", "google_cloudfunctions_function":
-		full := b.name(o, functionHost, "functions", "name")
-		return map[string]string{"id": strings.TrimPrefix(full, "//"+functionHost+"/"), "location": part(full, "locations"), "region": part(full, "locations"), "project": part(full, "projects")}[name]
+		full := b.function(o, "name")
+		location := gcp.Part(full, "locations")
+		return map[string]string{"id": strings.TrimPrefix(full, estate.FunctionsHost), "location": location, "region": location,
+			"project": gcp.Part(full, "projects")}[name]
 	case "google_iam_policy":
 		if name == "policy_data" {
 			return policyData(o)

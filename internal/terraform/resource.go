@@ -6,7 +6,6 @@ package terraform
 import (
 	"fmt"
 	"strconv"
-	"strings"
 
 	"diagnose/internal/estate"
 )
@@ -169,17 +168,4 @@ func (r *Resource) blocks(name string) []*Resource {
 		return []*Resource{make(map[string]any{}, true)}
 	}
 	return nil
-}
-
-// last returns the last part of a path.
-func last(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }
-
-// part returns the element behind a collection in a resource name, or "".
-func part(name, collection string) string {
-	_, rest, ok := strings.Cut("/"+name, "/"+collection+"/")
-	if !ok {
-		return ""
-	}
-	id, _, _ := strings.Cut(rest, "/")
-	return id
 }
