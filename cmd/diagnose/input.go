@@ -44,7 +44,7 @@ type input struct {
 func (a *app) evidenceFlags(c *cobra.Command) *input {
 	in := &input{app: a, members: map[string]*string{}}
 	f := c.Flags()
-	for _, m := range evidence.Members {
+	for _, m := range evidence.Documents {
 		if m.Flag != "request" {
 			in.members[m.Flag] = f.String(m.Flag, "", m.What+" (`FILE` or -)")
 		}
@@ -147,7 +147,7 @@ func (in *input) load(ctx context.Context, name string) (evidence.Snapshot, erro
 
 func (in *input) readMembers(ctx context.Context, s *evidence.Snapshot) error {
 	stdin := ""
-	for _, m := range evidence.Members {
+	for _, m := range evidence.Documents {
 		if v, ok := in.members[m.Flag]; !ok || *v != "-" {
 			continue
 		}
@@ -156,7 +156,7 @@ func (in *input) readMembers(ctx context.Context, s *evidence.Snapshot) error {
 		}
 		stdin = m.Flag
 	}
-	for _, m := range evidence.Members {
+	for _, m := range evidence.Documents {
 		v, ok := in.members[m.Flag]
 		if !ok || *v == "" {
 			continue

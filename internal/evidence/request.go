@@ -61,7 +61,7 @@ func readRequest(s *Snapshot, src Source, data []byte) error {
 	}
 	s.Request = Known(r, src)
 	if !r.Time.IsZero() {
-		s.Now = r.Time
+		s.Now, s.NowFrom = r.Time, "request.json"
 	}
 	return nil
 }

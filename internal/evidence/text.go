@@ -10,9 +10,11 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"sigs.k8s.io/yaml"
+
+	"diagnose/internal/yamldoc"
 )
 
 // decodeText returns a document as UTF-8 without byte order mark. PowerShell
@@ -52,11 +54,11 @@ func toJSON(data []byte) ([]byte, error) {
 		if err := json.Unmarshal(data, &v); err != nil {
 			return nil, JSONError(data, err)
 		}
-		return data, nil
+		return data, wellFormed(data)
 	}
-	out, err := yaml.YAMLToJSON(data)
+	out, err := yamldoc.JSON(data)
 	if err != nil {
-		return nil, fmt.Errorf("is neither JSON nor YAML: %s", yamlPlace(err))
+		return nil, fmt.Errorf("is neither JSON nor YAML that can be read: it %w", err)
 	}
 	if o := bytes.TrimSpace(out); len(o) == 0 || (o[0] != '{' && o[0] != '[') {
 		return nil, errors.New("is neither a JSON nor a YAML document")
@@ -64,17 +66,25 @@ func toJSON(data []byte) ([]byte, error) {
 	return out, nil
 }
 
-var yamlLine = regexp.MustCompile(`line \d+`)
+// maxDepth bounds how deep a document nests: deeper than any of Google's.
+const maxDepth = 200
 
-// yamlPlace keeps of a YAML error its place and not the text around it.
-func yamlPlace(err error) string {
-	if strings.Contains(err.Error(), "excessive aliasing") {
-		return "it refers to itself too often"
+// wellFormed refuses JSON in which an object has a key twice, which readers
+// take differently, and what nests without end.
+func wellFormed(doc []byte) error {
+	d := jsontext.NewDecoder(bytes.NewReader(doc), jsontext.AllowInvalidUTF8(true))
+	for {
+		_, err := d.ReadToken()
+		switch {
+		case errors.Is(err, jsontext.ErrDuplicateName):
+			line := 1 + bytes.Count(doc[:min(int(d.InputOffset()), len(doc))], []byte("\n"))
+			return fmt.Errorf("has a key twice in one object, in or behind line %d", line)
+		case err != nil:
+			return nil // the end; whether it is JSON is asked elsewhere
+		case d.StackDepth() > maxDepth:
+			return fmt.Errorf("nests deeper than %d levels", maxDepth)
+		}
 	}
-	if place := yamlLine.FindString(err.Error()); place != "" {
-		return "broken in " + place
-	}
-	return "broken"
 }
 
 // JSONError says where a JSON document is broken or cut off, and quotes nothing
@@ -169,7 +179,7 @@ func fieldOf(err error) string {
 // An apiError is the error body that a Google API answers with.
 type apiError struct {
 	Error struct {
-		Code    int
+		Code    number
 		Status  string
 		Message string
 	}
