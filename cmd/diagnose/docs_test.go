@@ -81,7 +81,7 @@ func memberTable() string {
 	for _, m := range evidence.Documents {
 		made, flag := "", "`--"+m.Flag+"`"
 		if m.Make != "" {
-			made = "`" + m.Make + "`"
+			made = "`" + strings.ReplaceAll(m.Make, "|", `\|`) + "`"
 		}
 		if m.Flag == "request" {
 			flag = "`--url --method --header --source --principal --client --at`"

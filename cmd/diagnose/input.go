@@ -105,9 +105,15 @@ func (in *input) snapshot(ctx context.Context, args []string) (evidence.Snapshot
 	if err := in.readRequest(&s); err != nil {
 		return s, err
 	}
-	if s.Now.IsZero() {
-		s.Now = time.Now().UTC()
+	at, err := in.moment()
+	if err != nil {
+		return s, err
 	}
+	now := time.Now().UTC()
+	if in.gathered {
+		now = s.Now // when it was read
+	}
+	s.Settle(at, now)
 	if in.gathered {
 		in.addGoogleKeys(ctx, &s)
 	}
@@ -211,7 +217,7 @@ func (in *input) open(ctx context.Context, flag, name string, s *evidence.Snapsh
 
 // readRequest puts the flags of the request over the one of the case.
 func (in *input) readRequest(s *evidence.Snapshot) error {
-	if in.url+in.method+in.source+in.member+in.client+in.at == "" && len(in.headers) == 0 {
+	if in.url+in.method+in.source+in.member+in.client == "" && len(in.headers) == 0 {
 		return nil
 	}
 	r := s.Request.Or(evidence.Request{})
@@ -225,7 +231,7 @@ func (in *input) readRequest(s *evidence.Snapshot) error {
 	for _, set := range []struct {
 		flag, value string
 		apply       func(string) error
-	}{{"url", in.url, r.SetURL}, {"source", in.source, r.SetOrigin}, {"principal", in.member, r.SetPrincipal}, {"client", in.client, r.SetClient}, {"at", in.at, r.SetTime}} {
+	}{{"url", in.url, r.SetURL}, {"source", in.source, r.SetOrigin}, {"principal", in.member, r.SetPrincipal}, {"client", in.client, r.SetClient}} {
 		if set.value == "" {
 			continue
 		}
@@ -239,10 +245,16 @@ func (in *input) readRequest(s *evidence.Snapshot) error {
 		}
 	}
 	s.Request = evidence.Known(r, src)
-	if in.at != "" {
-		s.Now = r.Time
-	}
 	return nil
+}
+
+// moment returns the time that --at gives, zero without it.
+func (in *input) moment() (time.Time, error) {
+	var r evidence.Request
+	if err := r.SetTime(in.at); err != nil {
+		return time.Time{}, fmt.Errorf("--at: %w", err)
+	}
+	return r.Time, nil
 }
 
 // addHeader adds one header, or those of a file.

@@ -54,7 +54,7 @@ func toJSON(data []byte) ([]byte, error) {
 		if err := json.Unmarshal(data, &v); err != nil {
 			return nil, JSONError(data, err)
 		}
-		return data, wellFormed(data)
+		return data, WellFormed(data)
 	}
 	out, err := yamldoc.JSON(data)
 	if err != nil {
@@ -69,9 +69,9 @@ func toJSON(data []byte) ([]byte, error) {
 // maxDepth bounds how deep a document nests: deeper than any of Google's.
 const maxDepth = 200
 
-// wellFormed refuses JSON in which an object has a key twice, which readers
+// WellFormed refuses a document of JSON in which an object has a key twice, which readers
 // take differently, and what nests without end.
-func wellFormed(doc []byte) error {
+func WellFormed(doc []byte) error {
 	d := jsontext.NewDecoder(bytes.NewReader(doc), jsontext.AllowInvalidUTF8(true))
 	for {
 		_, err := d.ReadToken()
