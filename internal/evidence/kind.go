@@ -210,7 +210,8 @@ func wrongKind(doc []byte, err error, flag string) error {
 	list, _ := elements(doc)
 	if m, err := object(list[0]); err == nil {
 		if s, _ := strangerOf(m); s.why != "" {
-			return fmt.Errorf("is %s, not %s: %s", name, what(flag), s.why)
+			expected, _, _ := strings.Cut(what(flag), ",")
+			return fmt.Errorf("is %s, not %s: %s", name, expected, s.why)
 		}
 	}
 	return fmt.Errorf("holds %s; expected %s", name, what(flag))

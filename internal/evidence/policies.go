@@ -27,7 +27,8 @@ func AllowPolicy(doc []byte) (*iampb.Policy, error) {
 		return nil, errors.New(`holds a list; expected an allow policy: {"bindings":[…]}, without --flatten`)
 	}
 	if _, ok := m["bindings"]; !ok {
-		if _, flag := Kind(doc); len(m) > 0 && flag != "policy" {
+		_, version := m["version"]
+		if _, flag := Kind(doc); len(m) > 0 && flag != "policy" && (len(m) > 1 || !version) {
 			return nil, wrongKind(doc, errors.New(`is not recognized; expected an allow policy: {"bindings":[…]}`), "policy")
 		}
 	}

@@ -35,10 +35,13 @@ func readResponse(s *Snapshot, src Source, data []byte) error {
 		s.Response = Known(r, src)
 		return nil
 	}
-	r := quoted(text)
-	if r.Status == 0 && otherDocument(data) {
+	if otherDocument(data) {
 		return wrongKind(data, nil, "response")
 	}
+	if err := forPeople(data); err != nil {
+		return err
+	}
+	r := quoted(text)
 	if r.Status == 0 && curlLine.MatchString(text) {
 		return errors.New("is a curl command line, not the answer to it: run it with -i and pass what it prints")
 	}

@@ -97,7 +97,7 @@ func callerTemplate(raw json.RawMessage) json.RawMessage {
 		ServiceAccount string            `json:"serviceAccount,omitempty"`
 		Annotations    map[string]string `json:"annotations,omitempty"`
 	}
-	if json.Unmarshal(raw, &t) != nil {
+	if json.Unmarshal(raw, &t) != nil || t.ServiceAccount == "" && len(t.Annotations) == 0 {
 		return json.RawMessage("null")
 	}
 	out, _ := json.Marshal(t) // texts alone: it cannot fail

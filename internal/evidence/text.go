@@ -56,6 +56,9 @@ func toJSON(data []byte) ([]byte, error) {
 		}
 		return data, WellFormed(data)
 	}
+	if err := forPeople(trimmed); err != nil {
+		return nil, err
+	}
 	out, err := yamldoc.JSON(data)
 	if err != nil {
 		return nil, fmt.Errorf("is neither JSON nor YAML that can be read: it %w", err)
@@ -64,6 +67,18 @@ func toJSON(data []byte) ([]byte, error) {
 		return nil, errors.New("is neither a JSON nor a YAML document")
 	}
 	return out, nil
+}
+
+// peopleText starts what gcloud prints without --format: a description
+// ("✔ Service orders in region europe-west1"), or a table.
+var peopleText = regexp.MustCompile(`^(?:\S{1,3}\s+)?(?:Service|Function|Job|Revision|WorkerPool) \S+ in region \S+|^(?:\S{0,3}\s{2,})?[A-Z][A-Z_]{2,}(?: {2,}[A-Z][A-Z_ ]+)+ *(?:\r?\n|$)`)
+
+// forPeople refuses what gcloud prints for people.
+func forPeople(data []byte) error {
+	if peopleText.Match(bytes.TrimSpace(data)) {
+		return errors.New("is what gcloud prints for people: repeat the command with --format=json")
+	}
+	return nil
 }
 
 // maxDepth bounds how deep a document nests: deeper than any of Google's.

@@ -69,9 +69,22 @@ func Truth(text string) (value, ok bool) {
 func fits(err error, what string) error {
 	var t *json.UnmarshalTypeError
 	if errors.As(err, &t) && t.Field != "" {
-		return errors.New("field " + t.Field + " has an unexpected form; expected " + what)
+		return errors.New("field " + documentName(t.Field) + " has an unexpected form; expected " + what)
 	}
 	return errors.New("does not fit " + what)
+}
+
+// documentName spells a path of Go fields as documents do.
+func documentName(field string) string {
+	parts := strings.Split(field, ".")
+	for i, p := range parts {
+		if len(p) > 1 && p[1] >= 'a' && p[1] <= 'z' {
+			parts[i] = strings.ToLower(p[:1]) + p[1:]
+		} else if strings.ToUpper(p) == p {
+			parts[i] = strings.ToLower(p)
+		}
+	}
+	return strings.Join(parts, ".")
 }
 
 // into reads a document of the case into its fact. An error of an API or of
