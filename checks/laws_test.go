@@ -226,7 +226,8 @@ func TestImports(t *testing.T) {
 	forbidden := map[string][]string{
 		"internal/iam":        {"diagnose/", "os", "net/http"},
 		"internal/credential": {"diagnose/checks", "diagnose/report", "diagnose/internal/evidence", "os", "net/http/httptest"},
-		"internal/caller":     {"diagnose/", "os", "net/http"},
+		"internal/yamldoc":    {"diagnose/", "os", "net/http"},
+		"internal/caller":     {"diagnose/internal/evidence", "diagnose/internal/estate", "os", "net/http"},
 		"internal/evidence":   {"diagnose/checks", "diagnose/report", "net/http/httptest"},
 		"checks":              {"diagnose/report", "diagnose/internal/gather", "os", "net", "context"},
 		"checks/rules":        {"diagnose/report", "diagnose/internal/gather", "diagnose/internal/inventory", "diagnose/internal/terraform", "os", "net", "context"},

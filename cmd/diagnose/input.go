@@ -21,32 +21,32 @@ import (
 
 // An input is what the flags say of the evidence.
 type input struct {
-	app     *app
-	members map[string]*string // by flag
-	url     string
-	method  string
-	headers []string
-	source  string
-	member  string // --principal
-	client  string
-	at      string
-	token   string // refused: a secret in the arguments
-	env     string
-	offline bool
+	app       *app
+	documents map[string]*string // by flag
+	url       string
+	method    string
+	headers   []string
+	source    string
+	member    string // --principal
+	client    string
+	at        string
+	token     string // refused: a secret in the arguments
+	env       string
+	offline   bool
 
 	live     *live // nil for a command that takes no live target
 	gathered bool  // a live target was read
 	send     *sending
 }
 
-// evidenceFlags declares the flags that give evidence: one for each member of
+// evidenceFlags declares the flags that give evidence: one for each document of
 // a case, and one for each field of the request.
 func (a *app) evidenceFlags(c *cobra.Command) *input {
-	in := &input{app: a, members: map[string]*string{}}
+	in := &input{app: a, documents: map[string]*string{}}
 	f := c.Flags()
 	for _, m := range evidence.Documents {
 		if m.Flag != "request" {
-			in.members[m.Flag] = f.String(m.Flag, "", m.What+" (`FILE` or -)")
+			in.documents[m.Flag] = f.String(m.Flag, "", m.What+" (`FILE` or -)")
 		}
 	}
 	f.StringVar(&in.env, "token-env", "", "name of the environment `VARIABLE` that holds the credential")
@@ -81,7 +81,7 @@ func (in *input) snapshot(ctx context.Context, args []string) (evidence.Snapshot
 	if in.token != "" {
 		return s, errSecretArgument
 	}
-	for flag, v := range in.members {
+	for flag, v := range in.documents {
 		if isSecret(*v) {
 			return s, hint(fmt.Errorf("--%s names a file: %w", flag, errSecretArgument), tokenHint)
 		}
@@ -99,15 +99,15 @@ func (in *input) snapshot(ctx context.Context, args []string) (evidence.Snapshot
 			return s, err
 		}
 	}
-	if err := in.readMembers(ctx, &s); err != nil {
+	if err := in.readDocuments(ctx, &s); err != nil {
 		return s, err
 	}
 	if err := in.readRequest(&s); err != nil {
 		return s, err
 	}
-	at, err := in.moment()
-	if err != nil {
-		return s, err
+	var at time.Time
+	if in.at != "" {
+		at = s.Request.Or(evidence.Request{}).Time
 	}
 	now := time.Now().UTC()
 	if in.gathered {
@@ -122,7 +122,7 @@ func (in *input) snapshot(ctx context.Context, args []string) (evidence.Snapshot
 
 // any reports whether a flag gives evidence.
 func (in *input) any() bool {
-	for _, v := range in.members {
+	for _, v := range in.documents {
 		if *v != "" {
 			return true
 		}
@@ -151,10 +151,10 @@ func (in *input) load(ctx context.Context, name string) (evidence.Snapshot, erro
 	return in.gather(ctx, name)
 }
 
-func (in *input) readMembers(ctx context.Context, s *evidence.Snapshot) error {
+func (in *input) readDocuments(ctx context.Context, s *evidence.Snapshot) error {
 	stdin := ""
 	for _, m := range evidence.Documents {
-		if v, ok := in.members[m.Flag]; !ok || *v != "-" {
+		if v, ok := in.documents[m.Flag]; !ok || *v != "-" {
 			continue
 		}
 		if stdin != "" {
@@ -163,7 +163,7 @@ func (in *input) readMembers(ctx context.Context, s *evidence.Snapshot) error {
 		stdin = m.Flag
 	}
 	for _, m := range evidence.Documents {
-		v, ok := in.members[m.Flag]
+		v, ok := in.documents[m.Flag]
 		if !ok || *v == "" {
 			continue
 		}
@@ -217,7 +217,7 @@ func (in *input) open(ctx context.Context, flag, name string, s *evidence.Snapsh
 
 // readRequest puts the flags of the request over the one of the case.
 func (in *input) readRequest(s *evidence.Snapshot) error {
-	if in.url+in.method+in.source+in.member+in.client == "" && len(in.headers) == 0 {
+	if in.url+in.method+in.source+in.member+in.client+in.at == "" && len(in.headers) == 0 {
 		return nil
 	}
 	r := s.Request.Or(evidence.Request{})
@@ -231,7 +231,7 @@ func (in *input) readRequest(s *evidence.Snapshot) error {
 	for _, set := range []struct {
 		flag, value string
 		apply       func(string) error
-	}{{"url", in.url, r.SetURL}, {"source", in.source, r.SetOrigin}, {"principal", in.member, r.SetPrincipal}, {"client", in.client, r.SetClient}} {
+	}{{"url", in.url, r.SetURL}, {"source", in.source, r.SetOrigin}, {"principal", in.member, r.SetPrincipal}, {"client", in.client, r.SetClient}, {"at", in.at, r.SetTime}} {
 		if set.value == "" {
 			continue
 		}
@@ -246,15 +246,6 @@ func (in *input) readRequest(s *evidence.Snapshot) error {
 	}
 	s.Request = evidence.Known(r, src)
 	return nil
-}
-
-// moment returns the time that --at gives, zero without it.
-func (in *input) moment() (time.Time, error) {
-	var r evidence.Request
-	if err := r.SetTime(in.at); err != nil {
-		return time.Time{}, fmt.Errorf("--at: %w", err)
-	}
-	return r.Time, nil
 }
 
 // addHeader adds one header, or those of a file.
