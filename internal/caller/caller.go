@@ -19,7 +19,7 @@ const (
 // A Caller is one configured caller. Empty fields are unknown or not set, as
 // their comments say.
 type Caller struct {
-	Kind           string    // the client name of contract section 2: "cloud-scheduler", "pubsub-push" …
+	Kind           string    // what calls: "cloud-scheduler", "pubsub-push" …
 	Name           string    // the caller's own resource name, "" where the document has none
 	Project        string    // the project of the caller, "" where unknown
 	URL            string    // what it calls, "" where it is not in the document

@@ -8,9 +8,6 @@ import (
 
 	"cloud.google.com/go/iam/admin/apiv1/adminpb"
 	denypb "cloud.google.com/go/iam/apiv2/iampb"
-
-	"diagnose/internal/caller"
-	"diagnose/internal/credential"
 )
 
 // A Document is one kind of document of a case. One row of Documents is all
@@ -39,14 +36,17 @@ func documents() []Document {
 
 func requestDocuments() []Document {
 	return []Document{{
-		Names: []string{"request.json"}, Flag: "request", What: "the request",
+		Names: []string{"request.json"}, Flag: "request",
+		What: "the request",
 		read: readRequest, write: writeRequest,
 		forms: []form{{"a request", vague, either(has("url", "method"), has("principal"), has("headers"))}},
 	}, {
-		Names: []string{"token.jwt"}, Flag: "token-file", What: "the credential exactly as sent",
+		Names: []string{"token.jwt"}, Flag: "token-file",
+		What: "the credential exactly as sent",
 		read: readToken, write: writeToken,
 	}, {
-		Names: []string{"token.json"}, Flag: "claims", What: "a decoded token: header and claims, or the claims alone",
+		Names: []string{"token.json"}, Flag: "claims",
+		What: "a decoded token: header and claims, or the claims alone",
 		read: readClaims, write: writeClaims,
 		forms: []form{{"the claims of a token", vague, either(has("claims"), has("iss", "aud"))}},
 	}}
@@ -54,7 +54,8 @@ func requestDocuments() []Document {
 
 func resourceDocuments() []Document {
 	return []Document{{
-		Names: []string{"function.json", "function.yaml"}, Flag: "function", What: "a Cloud Functions function, v2 or gen1",
+		Names: []string{"function.json", "function.yaml"}, Flag: "function",
+		What: "a Cloud Functions function, v2 or gen1",
 		Make: "gcloud functions describe FUNCTION --region=REGION --format=json",
 		read: readFunction, write: writeFunction,
 		forms: []form{
@@ -63,7 +64,8 @@ func resourceDocuments() []Document {
 				has("environment"), has("serviceConfig"), has("eventTrigger")))},
 		},
 	}, {
-		Names: []string{"service.json", "service.yaml"}, Flag: "service", What: "a Cloud Run service, v2 or Knative",
+		Names: []string{"service.json", "service.yaml"}, Flag: "service",
+		What: "a Cloud Run service, v2 or Knative",
 		Make: "gcloud run services describe SERVICE --region=REGION --format=json",
 		read: readService, write: writeService,
 		forms: []form{
@@ -79,31 +81,37 @@ func resourceDocuments() []Document {
 // policyDocuments are those of IAM and of IAP.
 func policyDocuments() []Document {
 	return []Document{{
-		Names: []string{"policy.json", "policy.yaml"}, Flag: "policy", What: "the allow policy of the Cloud Run service",
+		Names: []string{"policy.json", "policy.yaml"}, Flag: "policy",
+		What: "the allow policy of the Cloud Run service",
 		Make: "gcloud run services get-iam-policy SERVICE --region=REGION --format=json",
-		read: policyReader(func(s *Snapshot) *policyFact { return &s.Policy }), write: policyWriter(func(s *Snapshot) *policyFact { return &s.Policy }),
+		read: policyReader(servicePolicy), write: policyWriter(servicePolicy),
 		forms: []form{{"an allow policy", vague, either(has("bindings"), has("etag"), has("auditConfigs"))}},
 	}, {
-		Names: []string{"function-policy.json", "function-policy.yaml"}, Flag: "function-policy", What: "the allow policy of the function resource",
+		Names: []string{"function-policy.json", "function-policy.yaml"}, Flag: "function-policy",
+		What: "the allow policy of the function resource",
 		Make: "gcloud functions get-iam-policy FUNCTION --region=REGION --format=json",
-		read: policyReader(func(s *Snapshot) *policyFact { return &s.FunctionPolicy }), write: policyWriter(func(s *Snapshot) *policyFact { return &s.FunctionPolicy }),
+		read: policyReader(functionPolicy), write: policyWriter(functionPolicy),
 	}, {
-		Names: []string{"iap-policy.json", "iap-policy.yaml"}, Flag: "iap-policy", What: "the allow policy of the service's IAP resource",
+		Names: []string{"iap-policy.json", "iap-policy.yaml"}, Flag: "iap-policy",
+		What: "the allow policy of the service's IAP resource",
 		Make: "gcloud iap web get-iam-policy --resource-type=cloud-run --service=SERVICE --region=REGION --format=json",
-		read: policyReader(func(s *Snapshot) *policyFact { return &s.IAPPolicy }), write: policyWriter(func(s *Snapshot) *policyFact { return &s.IAPPolicy }),
+		read: policyReader(iapPolicy), write: policyWriter(iapPolicy),
 		forms: []form{{"an allow policy of IAP", telling, onlyRoles("roles/iap.httpsResourceAccessor")}},
 	}, {
-		Names: []string{"iap-settings.json", "iap-settings.yaml"}, Flag: "iap-settings", What: "the settings of IAP for the service",
+		Names: []string{"iap-settings.json", "iap-settings.yaml"}, Flag: "iap-settings",
+		What: "the settings of IAP for the service",
 		Make: "gcloud iap settings get --project=PROJECT --resource-type=cloud-run --service=SERVICE --region=REGION --format=json",
 		read: readIAPSettings, write: writeIAPSettings,
 		forms: []form{{"settings of IAP", certain, either(namedPart("/iap_web"), has("accessSettings"), has("applicationSettings"))}},
 	}, {
-		Names: []string{"ancestor-policies.json", "ancestor-policies.yaml"}, Flag: "ancestor-policies", What: "the allow policies of project, folders and organization",
+		Names: []string{"ancestor-policies.json", "ancestor-policies.yaml"}, Flag: "ancestor-policies",
+		What: "the allow policies of project, folders and organization",
 		Make: "gcloud projects get-ancestors-iam-policy PROJECT --format=json",
 		read: readAncestors, write: writeAncestors,
 		forms: []form{{"the policies of ancestors", certain, both(has("type", "id"), ancestorType)}},
 	}, {
-		Names: []string{"deny-policies.json", "deny-policies.yaml"}, Flag: "deny-policies", What: "IAM deny policies",
+		Names: []string{"deny-policies.json", "deny-policies.yaml"}, Flag: "deny-policies",
+		What: "IAM deny policies",
 		Make: "gcloud iam policies get POLICY --kind=denypolicies --attachment-point=POINT --format=json",
 		read: readDenyPolicies, write: listWriter(func(s *Snapshot) *Fact[[]*denypb.Policy] { return &s.DenyPolicies }),
 		forms: []form{
@@ -117,7 +125,8 @@ func policyDocuments() []Document {
 		read: readAccounts, write: writeAccounts,
 		forms: []form{{"the policies of service accounts", certain, both(namedPart("/serviceAccounts/"), has("policy"))}},
 	}, {
-		Names: []string{"roles.json", "roles.yaml"}, Flag: "roles", What: "IAM roles, custom or newer than the built-in table",
+		Names: []string{"roles.json", "roles.yaml"}, Flag: "roles",
+		What: "IAM roles, custom or newer than the built-in table",
 		Make: "gcloud iam roles describe ROLE --project=PROJECT --format=json",
 		read: readRoles, write: listWriter(func(s *Snapshot) *Fact[[]*adminpb.Role] { return &s.Roles }),
 		forms: []form{
@@ -125,7 +134,8 @@ func policyDocuments() []Document {
 			{"an IAM role", telling, either(has("includedPermissions"), has("roles"))},
 		},
 	}, {
-		Names: []string{"groups.json", "groups.yaml"}, Flag: "groups", What: "members by group: or domain: member",
+		Names: []string{"groups.json", "groups.yaml"}, Flag: "groups",
+		What: "members by group: or domain: member",
 		Make: groupsMake,
 		read: readGroups, write: writeGroups,
 		forms: []form{
@@ -137,7 +147,8 @@ func policyDocuments() []Document {
 
 func otherDocuments() []Document {
 	return []Document{{
-		Names: []string{"trigger.json", "trigger.yaml"}, Flag: "trigger", What: "an Eventarc trigger",
+		Names: []string{"trigger.json", "trigger.yaml"}, Flag: "trigger",
+		What: "an Eventarc trigger",
 		Make: "gcloud eventarc triggers describe TRIGGER --location=REGION --format=json",
 		read: readTrigger, write: writeTrigger,
 		forms: []form{{"an Eventarc trigger", certain, either(namedPart("/triggers/"), has("eventFilters", "destination"))}},
@@ -148,29 +159,35 @@ func otherDocuments() []Document {
 		read:  readCaller, // not written: what was read of it does not make the document again
 		forms: callerForms(),
 	}, {
-		Names: []string{"project.json", "project.yaml"}, Flag: "project-file", What: "the project",
+		Names: []string{"project.json", "project.yaml"}, Flag: "project-file",
+		What: "the project",
 		Make: "gcloud projects describe PROJECT --format=json",
 		read: readProject, write: writeProject,
 		forms: []form{{"a project", telling, either(has("projectId"), has("projectNumber"))}},
 	}, {
-		Names: []string{"jwks.json"}, Flag: "jwks", What: "the key set to verify the signature with",
+		Names: []string{"jwks.json"}, Flag: "jwks",
+		What:  "the key set to verify the signature with",
 		Make:  "curl https://www.googleapis.com/oauth2/v3/certs",
 		read:  readKeys, // not written: a capture holds no signature to verify
 		forms: []form{{"a key set", telling, has("keys")}},
 	}, {
-		Names: []string{"tags.json", "tags.yaml"}, Flag: "tags", What: "the effective tags of the service",
+		Names: []string{"tags.json", "tags.yaml"}, Flag: "tags",
+		What: "the effective tags of the service",
 		Make: "gcloud resource-manager tags bindings list --effective --parent=FULL_NAME --location=REGION --format=json",
 		read: readTags, write: writeTags,
 		forms: []form{{"effective tags", telling, either(has("namespacedTagKey"), has("tagKey"), has("effectiveTags"))}},
 	}, {
-		Names: []string{"response.http"}, Flag: "response", What: "the answer observed",
+		Names: []string{"response.http"}, Flag: "response",
+		What: "the answer observed",
 		Make: "curl -i URL",
 		read: readResponse, write: writeResponse,
 	}, {
-		Names: []string{"log.json", "log.yaml"}, Flag: "log", What: "Cloud Logging entries",
+		Names: []string{"log.json", "log.yaml"}, Flag: "log",
+		What: "Cloud Logging entries",
 		Make: "gcloud logging read FILTER --format=json",
 		read: readLogs, write: writeLogs,
-		forms: []form{{"a log entry", telling, either(has("logName"), has("insertId"), has("textPayload"), has("jsonPayload"), has("protoPayload"), has("entries"))}},
+		forms: []form{{"a log entry", telling, either(has("logName"), has("insertId"), has("textPayload"),
+			has("jsonPayload"), has("protoPayload"), has("entries"))}},
 	}}
 }
 
@@ -293,68 +310,4 @@ func distance(a, b string) int {
 		prev = cur
 	}
 	return prev[len(b)]
-}
-
-// maxWords bounds the words of a header's value: a damaged one may hold
-// several tokens with words before them, and a text has more.
-const maxWords = 12
-
-func readToken(s *Snapshot, src Source, data []byte) error {
-	c := credential.Decode(string(data))
-	if c.Kind == credential.None {
-		return fmt.Errorf("is empty; expected a JWT or another credential")
-	}
-	if !c.JWT() && len(strings.Fields(string(data))) > maxWords {
-		if name, flag := Kind(data); flag != "" {
-			return fmt.Errorf("holds %s, not a credential: pass it with --%s", name, flag)
-		}
-		return fmt.Errorf("holds a text, not a credential; expected a JWT or another credential exactly as sent")
-	}
-	s.Token = Known(c, src)
-	return nil
-}
-
-func readClaims(s *Snapshot, src Source, data []byte) error {
-	if c := credential.Decode(string(data)); c.JWT() {
-		return fmt.Errorf("holds an encoded token; pass it with --token-file (token.jwt)")
-	}
-	doc, err := toJSON(data)
-	if err != nil {
-		return err
-	}
-	c, err := credential.FromClaims(doc)
-	if err != nil {
-		return err
-	}
-	s.Token = Known(c, src)
-	return nil
-}
-
-func readKeys(s *Snapshot, src Source, data []byte) error {
-	keys, err := credential.ParseKeySet(data)
-	if err != nil {
-		return err
-	}
-	s.Keys = Known(keys, src)
-	return nil
-}
-
-func readCaller(s *Snapshot, src Source, data []byte) error {
-	doc, err := toJSON(data)
-	if err != nil {
-		return err
-	}
-	callers, err := caller.Parse(doc)
-	if err != nil {
-		return wrongKind(doc, err, "caller")
-	}
-	c := callers[0]
-	for _, other := range callers[1:] {
-		if other.URL != c.URL || other.Audience != c.Audience || other.Token != c.Token {
-			c.Note = strings.TrimPrefix(fmt.Sprintf("%s; the first of %d calls in the document is judged", c.Note, len(callers)), "; ")
-			break
-		}
-	}
-	s.Caller = Known(c, src)
-	return nil
 }

@@ -392,7 +392,7 @@ func FuzzRead(f *testing.F) {
 		f.Add(i, []byte(m.Names[0]))
 	}
 	f.Add(4, []byte(knativeYAML))
-	f.Add(16, []byte("HTTP/2 403\na: b\n\nbody"))
+	f.Add(19, []byte("HTTP/2 403\na: b\n\nbody"))
 	f.Fuzz(func(t *testing.T, i int, data []byte) {
 		if i < 0 || i >= len(Documents) {
 			return

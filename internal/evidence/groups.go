@@ -12,7 +12,9 @@ import (
 // which group it is.
 const groupsMake = `gcloud identity groups memberships list --group-email=GROUP --format=json | jq '{"group:GROUP": .}'`
 
-var errGroups = errors.New(`is not a list of members by group: expected {"group:eng@example.com":["user:a@example.com"]}, or what gcloud prints: ` + groupsMake)
+const groupsForm = `expected {"group:eng@example.com":["user:a@example.com"]}`
+
+var errGroups = errors.New("is not a list of members by group: " + groupsForm + ", or what gcloud prints: " + groupsMake)
 
 func isGroupKey(k string) bool {
 	return strings.HasPrefix(k, "group:") || strings.HasPrefix(k, "domain:")
@@ -33,7 +35,7 @@ func readGroups(s *Snapshot, src Source, data []byte) error {
 		out := map[string][]string{}
 		for k, raw := range in {
 			if !isGroupKey(k) {
-				return nil, wrongKind(doc, errors.New(`has a key that is no group: or domain: member; expected {"group:eng@example.com":["user:a@example.com"]}`), "groups")
+				return nil, wrongKind(doc, errors.New("has a key that is no group: or domain: member; "+groupsForm), "groups")
 			}
 			if string(raw) == "null" {
 				continue

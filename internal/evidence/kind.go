@@ -139,13 +139,17 @@ var strangers = []stranger{
 	{"a HAR, the recording of a browser", "it holds requests and answers together", contains("log", `"entries"`)},
 	{"a Terraform plan", "", has("format_version", "terraform_version")},
 	{"a Cloud Run worker pool", noURL, either(namedPart("/workerPools/"), kubernetes("WorkerPool"))},
-	{"a Cloud Run instance", "it has a URL and a policy of its own", either(named("projects/*/locations/*/instances/*"), kubernetes("Instance"))},
-	{"a Cloud Run revision", "give the service that it belongs to", either(namedPart("/revisions/"), kubernetes("Revision"))},
+	{"a Cloud Run instance", "it has a URL and a policy of its own",
+		either(named("projects/*/locations/*/instances/*"), kubernetes("Instance"))},
+	{"a Cloud Run revision", "give the service that it belongs to",
+		either(namedPart("/revisions/"), kubernetes("Revision"))},
 	{"an execution of a Cloud Run job", noURL, either(namedPart("/executions/"), kubernetes("Execution"))},
-	{"a Cloud Run job", noURL, either(kubernetes("Job"), both(namedPart("/jobs/"), either(has("template"), has("executionCount"))))},
+	{"a Cloud Run job", noURL,
+		either(kubernetes("Job"), both(namedPart("/jobs/"), either(has("template"), has("executionCount"))))},
 	{"a Cloud Run job", noURL, either(has("executionCount"), has("latestCreatedExecution"))},
 	{"a domain mapping", "give the service that it leads to", kubernetes("DomainMapping")},
-	{"a Kubernetes resource", "", both(has("apiVersion", "kind"), func(m map[string]json.RawMessage) bool { return !knativeKind(m) })},
+	{"a Kubernetes resource", "",
+		func(m map[string]json.RawMessage) bool { return has("apiVersion", "kind")(m) && !knativeKind(m) }},
 }
 
 // strangerOf returns what a document is that no flag takes.

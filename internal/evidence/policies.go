@@ -14,6 +14,10 @@ import (
 
 type policyFact = Fact[*iampb.Policy]
 
+func servicePolicy(s *Snapshot) *policyFact  { return &s.Policy }
+func functionPolicy(s *Snapshot) *policyFact { return &s.FunctionPolicy }
+func iapPolicy(s *Snapshot) *policyFact      { return &s.IAPPolicy }
+
 // policyReader makes the reader of one allow policy.
 func policyReader(field func(*Snapshot) *policyFact) func(*Snapshot, Source, []byte) error {
 	return func(s *Snapshot, src Source, data []byte) error { return into(field(s), src, data, AllowPolicy) }
@@ -78,7 +82,8 @@ func readAncestors(s *Snapshot, src Source, data []byte) error {
 			if err != nil {
 				return nil, err
 			}
-			return []Ancestor{{Type: "project", Policy: Known(p, src)}, missing("organization", "a project's own policy was given: those of its folders and organization were not", src)}, nil
+			const why = "a project's own policy was given: those of its folders and organization were not"
+			return []Ancestor{{Type: "project", Policy: Known(p, src)}, missing("organization", why, src)}, nil
 		}
 		list, err := elements(doc)
 		if err != nil {
@@ -88,7 +93,9 @@ func readAncestors(s *Snapshot, src Source, data []byte) error {
 		for i, raw := range list {
 			a, err := ancestor(raw, src, i)
 			if errors.Is(err, errForm) {
-				return nil, wrongKind(doc, fmt.Errorf(`element %d is not an {"id","type":"project|folder|organization","policy"}; expected %s`, i, what("ancestor-policies")), "ancestor-policies")
+				const form = `{"id","type":"project|folder|organization","policy"}`
+				err = fmt.Errorf(`element %d is not an %s; expected %s`, i, form, what("ancestor-policies"))
+				return nil, wrongKind(doc, err, "ancestor-policies")
 			}
 			if err != nil {
 				return nil, err
@@ -222,7 +229,8 @@ func readAccounts(s *Snapshot, src Source, data []byte) error {
 				Policy json.RawMessage
 			}
 			if err := json.Unmarshal(raw, &in); err != nil || in.Name == "" {
-				return nil, wrongKind(doc, fmt.Errorf(`element %d is not a {"name","policy"}; %s`, i, accountHint), "service-account-policies")
+				err = fmt.Errorf(`element %d is not a {"name","policy"}; %s`, i, accountHint)
+				return nil, wrongKind(doc, err, "service-account-policies")
 			}
 			email := in.Name[strings.LastIndexByte(in.Name, '/')+1:]
 			if !strings.Contains(email, "@") {

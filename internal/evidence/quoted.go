@@ -32,7 +32,7 @@ var pages = []told{
 var logTexts = []told{
 	{"Cloud Run's log", 403, regexp.MustCompile(`The request was not authenticated\.`)},
 	{"Cloud Run's log", 401, regexp.MustCompile(`The request was not authorized to invoke this service\.`)},
-	{"Cloud Run's log", 503, regexp.MustCompile(`The request failed because either the HTTP response was malformed or connection to the instance had an error\.`)},
+	{"Cloud Run's log", 503, regexp.MustCompile(`The request failed because either the HTTP response was malformed`)},
 }
 
 // exceptions are the words in which clients report a status. Those that name

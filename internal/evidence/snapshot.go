@@ -60,7 +60,7 @@ type Function struct {
 // unknown and is treated as the internet, the least privileged one.
 type Origin string
 
-// The origins of contract section 2.
+// The origins.
 const (
 	Internet             Origin = "internet"
 	VPC                  Origin = "vpc"

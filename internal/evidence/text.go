@@ -71,7 +71,8 @@ func toJSON(data []byte) ([]byte, error) {
 
 // peopleText starts what gcloud prints without --format: a description
 // ("✔ Service orders in region europe-west1"), or a table.
-var peopleText = regexp.MustCompile(`^(?:\S{1,3}\s+)?(?:Service|Function|Job|Revision|WorkerPool) \S+ in region \S+|^(?:\S{0,3}\s{2,})?[A-Z][A-Z_]{2,}(?: {2,}[A-Z][A-Z_ ]+)+ *(?:\r?\n|$)`)
+var peopleText = regexp.MustCompile(`^(?:\S{1,3}\s+)?(?:Service|Function|Job|Revision|WorkerPool) \S+ in region \S+` +
+	`|^(?:\S{0,3}\s{2,})?[A-Z][A-Z_]{2,}(?: {2,}[A-Z][A-Z_ ]+)+ *(?:\r?\n|$)`)
 
 // forPeople refuses what gcloud prints for people.
 func forPeople(data []byte) error {

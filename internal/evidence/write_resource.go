@@ -20,7 +20,8 @@ func writeFunction(s Snapshot) ([]byte, error) {
 		return nil, nil
 	}
 	in, sc := f.Function, f.GetServiceConfig()
-	out := &functionspb.Function{Name: in.GetName(), Environment: in.GetEnvironment(), Url: in.GetUrl(), State: in.GetState(), EventTrigger: in.GetEventTrigger()}
+	out := &functionspb.Function{Name: in.GetName(), Environment: in.GetEnvironment(), Url: in.GetUrl(),
+		State: in.GetState(), EventTrigger: in.GetEventTrigger()}
 	if sc != nil {
 		out.ServiceConfig = &functionspb.ServiceConfig{
 			Service: sc.GetService(), Uri: sc.GetUri(), IngressSettings: sc.GetIngressSettings(),
@@ -30,7 +31,8 @@ func writeFunction(s Snapshot) ([]byte, error) {
 		}
 	}
 	for _, m := range in.GetStateMessages() {
-		out.StateMessages = append(out.StateMessages, &functionspb.StateMessage{Severity: m.GetSeverity(), Type: m.GetType(), Message: credential.Scrub(m.GetMessage())})
+		out.StateMessages = append(out.StateMessages, &functionspb.StateMessage{
+			Severity: m.GetSeverity(), Type: m.GetType(), Message: credential.Scrub(m.GetMessage())})
 	}
 	raw, err := protojson.Marshal(out)
 	if err != nil {
@@ -54,7 +56,8 @@ func writeService(s Snapshot) ([]byte, error) {
 		return nil, nil
 	}
 	out := proto.Clone(in).(*runpb.Service)
-	out.Annotations, out.Template, out.BuildConfig, out.BinaryAuthorization = identityNotes(in.GetAnnotations()), nil, nil, nil
+	out.Annotations = identityNotes(in.GetAnnotations())
+	out.Template, out.BuildConfig, out.BinaryAuthorization = nil, nil, nil
 	if t := in.GetTemplate(); t.GetServiceAccount() != "" || AgentIdentity(in) {
 		out.Template = &runpb.RevisionTemplate{ServiceAccount: t.GetServiceAccount(), Annotations: identityNotes(t.GetAnnotations())}
 	}
@@ -85,12 +88,14 @@ func writeLogs(s Snapshot) ([]byte, error) {
 }
 
 func writtenEntry(e LogEntry) map[string]any {
-	out := map[string]any{"logName": e.LogName, "severity": e.Severity, "resource": map[string]any{"type": e.ResourceType, "labels": e.Labels}}
+	out := map[string]any{"logName": e.LogName, "severity": e.Severity,
+		"resource": map[string]any{"type": e.ResourceType, "labels": e.Labels}}
 	if !e.Timestamp.IsZero() {
 		out["timestamp"] = e.Timestamp.UTC().Format(time.RFC3339Nano)
 	}
 	request := map[string]any{}
-	for key, v := range map[string]string{"requestMethod": e.Method, "requestUrl": credential.Scrub(e.URL), "userAgent": credential.Scrub(e.UserAgent)} {
+	for key, v := range map[string]string{"requestMethod": e.Method, "requestUrl": credential.Scrub(e.URL),
+		"userAgent": credential.Scrub(e.UserAgent)} {
 		if v != "" {
 			request[key] = v
 		}
