@@ -158,3 +158,18 @@ func TestSettle(t *testing.T) {
 		}
 	}
 }
+
+// A project's own policy is that of the service's project.
+func TestProjectOfPolicy(t *testing.T) {
+	s := read(t, "ancestor-policies.json", `{"bindings":[]}`)
+	if s.Settle(time.Time{}, time.Unix(0, 0)); s.Ancestors.Or(nil)[0].ID != "" {
+		t.Error("a project is made up")
+	}
+	if err := Read("service", Source{}, []byte(`{"name":"projects/shop/locations/l/services/s"}`), &s); err != nil {
+		t.Fatal(err)
+	}
+	s.Settle(time.Time{}, time.Unix(0, 0))
+	if a := s.Ancestors.Or(nil); a[0].ID != "shop" || a[1].ID != "" || !a[1].Missing {
+		t.Errorf("%+v", a)
+	}
+}

@@ -111,7 +111,7 @@ func writeAncestors(s Snapshot) ([]byte, error) {
 	if !ok {
 		return nil, nil
 	}
-	if len(list) == 2 && list[0].ID == "" && list[1].Missing {
+	if len(list) == 2 && list[0].Type == "project" && list[1].Missing {
 		return writeFact(list[0].Policy) // a project's own, read as such again
 	}
 	out := []policyOf{}
