@@ -252,7 +252,7 @@ func (in *Invocation) denyFinding() Finding {
 // be there is not supposed away.
 func (in *Invocation) denyUnread() Finding {
 	text := "no deny policy denies " + in.permission + " to the caller"
-	var listed evidence.UnreadRules
+	var listed *evidence.UnreadRules
 	if errors.As(in.DenyPolicies.Reason(), &listed) {
 		var commands []Command
 		for _, name := range listed.Names {

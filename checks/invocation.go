@@ -46,7 +46,7 @@ type Invocation struct {
 	layers  []layer
 	roles   iam.Roles
 	groups  iam.Groups
-	stop    func() bool // nil: never
+	stop    func() bool  // nil: never
 	public  iam.Decision // whether anyone may invoke
 	checked iam.Identity // whom IAM is asked about: the caller, or IAP's agent
 	iap     bool
@@ -524,7 +524,11 @@ func (in *Invocation) allowLayers() []layer {
 	out := []layer{own}
 	ancestors, _ := in.Ancestors.Get()
 	for _, a := range ancestors {
-		l := layer{Layer: iam.Layer{Resource: strings.TrimSuffix(a.Type+"s/"+a.ID, "/"), Level: levels[a.Type]},
+		resource := a.Type + "s/" + a.ID
+		if a.ID == "" {
+			resource = "the " + a.Type
+		}
+		l := layer{Layer: iam.Layer{Resource: resource, Level: levels[a.Type]},
 			document: "ancestor-policies.json", source: a.Policy.Source}
 		fill(&l, a.Policy)
 		out = append(out, l)
@@ -599,7 +603,7 @@ func (in *Invocation) denyLayer(p *denypb.Policy) iam.DenyLayer {
 	}
 	ancestors, known := in.Ancestors.Get()
 	listed := slices.ContainsFunc(ancestors, func(a evidence.Ancestor) bool { return a.Type+"s" == kind && a.ID == id })
-	whole := known && !slices.ContainsFunc(ancestors, func(a evidence.Ancestor) bool { return a.ID == "" })
+	whole := known && !slices.ContainsFunc(ancestors, func(a evidence.Ancestor) bool { return a.Missing })
 	own := []string{in.name.Project, in.projectNumber(), in.Project.Or(evidence.Project{}).ID}
 	switch {
 	case listed, kind == "projects" && contains(own, id):

@@ -226,7 +226,11 @@ func (in *Invocation) otherPolicies() []possibility {
 			out = append(out, possibility{l.document, texts(l, m), in.readPolicy(l),
 				func(s evidence.Snapshot) evidence.Snapshot { return in.withLayer(s, i, grant(m)) }})
 		}
-		out = append(out, possibility{l.document, "the policy of " + l.Resource + " grants it", in.readPolicy(l),
+		none := "the policy of " + l.Resource + " grants it"
+		if i > 0 {
+			none = "the deny policies that were read are on resources above the service"
+		}
+		out = append(out, possibility{l.document, none, in.readPolicy(l),
 			func(s evidence.Snapshot) evidence.Snapshot { return in.withLayer(s, i, &iampb.Policy{}) }})
 	}
 	if in.Ancestors.Known() {
@@ -267,7 +271,7 @@ func (in *Invocation) withLayer(s evidence.Snapshot, i int, p *iampb.Policy) evi
 	switch {
 	case i > 0:
 		ancestors := slices.Clone(s.Ancestors.Or(nil))
-		ancestors[i-1].Policy = evidence.Known(p, extreme)
+		ancestors[i-1].Policy, ancestors[i-1].Missing = evidence.Known(p, extreme), false
 		s.Ancestors = evidence.Known(ancestors, s.Ancestors.Source)
 	case in.gen1:
 		s.FunctionPolicy = evidence.Known(p, extreme)

@@ -78,10 +78,10 @@ func TestReadme(t *testing.T) {
 func memberTable() string {
 	var b strings.Builder
 	b.WriteString("| member | flag | made by |\n|---|---|---|\n")
-	for _, m := range evidence.Members {
+	for _, m := range evidence.Documents {
 		made, flag := "", "`--"+m.Flag+"`"
 		if m.Make != "" {
-			made = "`" + m.Make + "`"
+			made = "`" + strings.ReplaceAll(m.Make, "|", `\|`) + "`"
 		}
 		if m.Flag == "request" {
 			flag = "`--url --method --header --source --principal --client --at`"

@@ -20,32 +20,32 @@ import (
 
 // An input is what the flags say of the evidence.
 type input struct {
-	app     *app
-	members map[string]*string // by flag
-	url     string
-	method  string
-	headers []string
-	source  string
-	member  string // --principal
-	client  string
-	at      string
-	token   string // refused: a secret in the arguments
-	env     string
-	offline bool
+	app       *app
+	documents map[string]*string // by flag
+	url       string
+	method    string
+	headers   []string
+	source    string
+	member    string // --principal
+	client    string
+	at        string
+	token     string // refused: a secret in the arguments
+	env       string
+	offline   bool
 
 	live     *live // nil for a command that takes no live target
 	gathered bool  // a live target was read
 	send     *sending
 }
 
-// evidenceFlags declares the flags that give evidence: one for each member of
+// evidenceFlags declares the flags that give evidence: one for each document of
 // a case, and one for each field of the request.
 func (a *app) evidenceFlags(c *cobra.Command) *input {
-	in := &input{app: a, members: map[string]*string{}}
+	in := &input{app: a, documents: map[string]*string{}}
 	f := c.Flags()
-	for _, m := range evidence.Members {
+	for _, m := range evidence.Documents {
 		if m.Flag != "request" {
-			in.members[m.Flag] = f.String(m.Flag, "", m.What+" (`FILE` or -)")
+			in.documents[m.Flag] = f.String(m.Flag, "", m.What+" (`FILE` or -)")
 		}
 	}
 	f.StringVar(&in.env, "token-env", "", "name of the environment `VARIABLE` that holds the credential")
@@ -80,7 +80,7 @@ func (in *input) snapshot(ctx context.Context, args []string) (evidence.Snapshot
 	if in.token != "" {
 		return s, errSecretArgument
 	}
-	for flag, v := range in.members {
+	for flag, v := range in.documents {
 		if isSecret(*v) {
 			return s, hint(fmt.Errorf("--%s names a file: %w", flag, errSecretArgument), tokenHint)
 		}
@@ -98,15 +98,21 @@ func (in *input) snapshot(ctx context.Context, args []string) (evidence.Snapshot
 			return s, err
 		}
 	}
-	if err := in.readMembers(ctx, &s); err != nil {
+	if err := in.readDocuments(ctx, &s); err != nil {
 		return s, err
 	}
 	if err := in.readRequest(&s); err != nil {
 		return s, err
 	}
-	if s.Now.IsZero() {
-		s.Now = time.Now().UTC()
+	var at time.Time
+	if in.at != "" {
+		at = s.Request.Or(evidence.Request{}).Time
 	}
+	now := time.Now().UTC()
+	if in.gathered {
+		now = s.Now // when it was read
+	}
+	s.Settle(at, now)
 	if in.gathered {
 		in.addGoogleKeys(ctx, &s)
 	}
@@ -115,7 +121,7 @@ func (in *input) snapshot(ctx context.Context, args []string) (evidence.Snapshot
 
 // any reports whether a flag gives evidence.
 func (in *input) any() bool {
-	for _, v := range in.members {
+	for _, v := range in.documents {
 		if *v != "" {
 			return true
 		}
@@ -144,10 +150,10 @@ func (in *input) load(ctx context.Context, name string) (evidence.Snapshot, erro
 	return in.gather(ctx, name)
 }
 
-func (in *input) readMembers(ctx context.Context, s *evidence.Snapshot) error {
+func (in *input) readDocuments(ctx context.Context, s *evidence.Snapshot) error {
 	stdin := ""
-	for _, m := range evidence.Members {
-		if v, ok := in.members[m.Flag]; !ok || *v != "-" {
+	for _, m := range evidence.Documents {
+		if v, ok := in.documents[m.Flag]; !ok || *v != "-" {
 			continue
 		}
 		if stdin != "" {
@@ -155,8 +161,8 @@ func (in *input) readMembers(ctx context.Context, s *evidence.Snapshot) error {
 		}
 		stdin = m.Flag
 	}
-	for _, m := range evidence.Members {
-		v, ok := in.members[m.Flag]
+	for _, m := range evidence.Documents {
+		v, ok := in.documents[m.Flag]
 		if !ok || *v == "" {
 			continue
 		}
@@ -238,9 +244,6 @@ func (in *input) readRequest(s *evidence.Snapshot) error {
 		}
 	}
 	s.Request = evidence.Known(r, src)
-	if in.at != "" {
-		s.Now = r.Time
-	}
 	return nil
 }
 

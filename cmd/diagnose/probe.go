@@ -60,7 +60,7 @@ func (in *input) probe(ctx context.Context, s evidence.Snapshot) (evidence.Snaps
 	if r.Cut != "" {
 		in.app.say("probe: %s", r.Cut)
 	}
-	s.Now = time.Now().UTC()
+	s.Now, s.NowFrom = time.Now().UTC(), "now"
 	s.Logs = evidence.Fact[[]evidence.LogEntry]{}
 	s.Response = evidence.Known(r.Response, evidence.Source{Document: "probe of " + r.URL})
 	return s, nil

@@ -114,7 +114,7 @@ func requestFlags(t *testing.T, data []byte) []string {
 }
 
 func flagOf(member string) string {
-	for _, m := range evidence.Members {
+	for _, m := range evidence.Documents {
 		for _, n := range m.Names {
 			if n == member {
 				return m.Flag

@@ -25,10 +25,10 @@ func (a *app) tokenCommand() *cobra.Command {
 	audience := c.Flags().String("audience", "", "the `URL` or custom audience to accept: judge the token for it")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) == 1 {
-			if *in.members["token-file"] != "" {
+			if *in.documents["token-file"] != "" {
 				return errors.New("the token is given twice: as an argument and with --token-file")
 			}
-			*in.members["token-file"] = args[0]
+			*in.documents["token-file"] = args[0]
 		}
 		s, err := in.snapshot(c.Context(), nil)
 		if errors.Is(err, errNoInput) {

@@ -3,6 +3,8 @@
 // call, with which kind of token, for which audience.
 package caller
 
+import "time"
+
 // A TokenKind is the kind of token that a caller sends.
 type TokenKind int
 
@@ -17,7 +19,7 @@ const (
 // A Caller is one configured caller. Empty fields are unknown or not set, as
 // their comments say.
 type Caller struct {
-	Kind           string    // the client name of contract section 2: "cloud-scheduler", "pubsub-push" …
+	Kind           string    // what calls: "cloud-scheduler", "pubsub-push" …
 	Name           string    // the caller's own resource name, "" where the document has none
 	Project        string    // the project of the caller, "" where unknown
 	URL            string    // what it calls, "" where it is not in the document
@@ -27,7 +29,8 @@ type Caller struct {
 	ServiceAccount string    // e-mail of the identity it calls with, "" where the default is used or unknown
 	Audience       string    // the audience of its ID token, given or by default
 	AudienceGiven  bool      // false: Audience is the default of the caller's kind; true without one: it is computed
-	Header         string    // "" or the header it sends the token in, where not Authorization
 	Pointer        string    // where in its document the token is configured
 	Note           string    // what else matters, e.g. that the job is paused
+	LastStatus     int       // the HTTP status that its last attempt was answered with, 0 where that is not shown
+	LastAttempt    time.Time // when that was, or zero
 }

@@ -4,14 +4,16 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"sigs.k8s.io/yaml"
+
+	"diagnose/internal/yamldoc"
 )
 
 func parse(t *testing.T, doc string) ([]Caller, error) {
 	t.Helper()
-	b, err := yaml.YAMLToJSON([]byte(doc))
+	b, err := yamldoc.JSON([]byte(doc))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,6 +51,11 @@ name: projects/shop/locations/europe-west1/queues/q
 httpTarget: {uriOverride: {host: orders.run.app, pathOverride: {path: /t}}, oidcToken: {serviceAccountEmail: ` + account + `}}`,
 			[]Caller{{Kind: "cloud-tasks", Name: "projects/shop/locations/europe-west1/queues/q", Project: "shop", URL: "https://orders.run.app/t",
 				Token: IDToken, ServiceAccount: account, Audience: "https://orders.run.app/t", Pointer: "/httpTarget/oidcToken"}}},
+		{"queue that overrides the scheme", `
+name: projects/shop/locations/europe-west1/queues/q
+httpTarget: {uriOverride: {scheme: HTTP, host: orders.run.app, port: 8080}}`,
+			[]Caller{{Kind: "cloud-tasks", Name: "projects/shop/locations/europe-west1/queues/q", Project: "shop", URL: "http://orders.run.app:8080",
+				Note: "what a task without override sends is set in the task"}}},
 		{"queue that leaves it to the task", `
 name: projects/shop/locations/europe-west1/queues/q
 rateLimits: {}`,
@@ -78,6 +85,36 @@ paths:
 				{Kind: "api-gateway", URL: "https://orders.run.app/b", Method: "GET", Token: IDToken, Audience: "https://orders.run.app", AudienceGiven: true, Pointer: "/paths/~1b/get/x-google-backend", Note: gatewayNote},
 				{Kind: "api-gateway", URL: "https://orders.run.app/c", Method: "POST", Token: UnknownToken, Pointer: "/paths/~1c/post/x-google-backend", Note: "disable_auth is set, so the gateway passes the caller's own Authorization on"},
 			}},
+		{"gateway by OpenAPI 3", `
+openapi: 3.0.4
+x-google-api-management: {backends: {b: {address: "https://orders.run.app/b", jwtAudience: orders}, c: {address: "https://c.run.app", disableAuth: true}}}
+x-google-backend: b
+servers: [{url: "https://g"}, {url: "https://h", x-google-backend: {address: "https://h.run.app"}}]
+paths:
+  /: {get: {operationId: x, x-google-backend: c, responses: {200: {description: ok}}}}`,
+			[]Caller{
+				{Kind: "api-gateway", URL: "https://c.run.app", Method: "GET", Pointer: "/paths/~1/get/x-google-backend", Note: "disable_auth is set, so the gateway passes the caller's own Authorization on"},
+				{Kind: "api-gateway", URL: "https://h.run.app", Token: IDToken, Audience: "https://h.run.app", Pointer: "/servers/1/x-google-backend", Note: gatewayNote},
+				{Kind: "api-gateway", URL: "https://orders.run.app/b", Token: IDToken, Audience: "orders", AudienceGiven: true, Pointer: "/x-google-backend", Note: gatewayNote},
+			}},
+		{"pipeline", `
+name: projects/shop/locations/europe-west1/pipelines/p
+destinations:
+- {topic: projects/shop/topics/t}
+- {httpEndpoint: {uri: "https://orders.run.app/e"}, authenticationConfig: {googleOidc: {serviceAccount: ` + account + `, audience: "https://orders.run.app"}}}
+- {httpEndpoint: {uri: "https://orders.run.app/f"}}`,
+			[]Caller{
+				{Kind: "eventarc", Name: "projects/shop/locations/europe-west1/pipelines/p", Project: "shop", URL: "https://orders.run.app/e", Method: "POST", Token: IDToken,
+					ServiceAccount: account, Audience: "https://orders.run.app", AudienceGiven: true, Pointer: "/destinations/1/authenticationConfig/googleOidc"},
+				{Kind: "eventarc", Name: "projects/shop/locations/europe-west1/pipelines/p", Project: "shop", URL: "https://orders.run.app/f", Method: "POST", Token: NoToken, Pointer: "/destinations/2"},
+			}},
+		{"scheduler job whose last attempt was refused", `
+schedule: 0 1 * * *
+status: {code: 16.0, message: UNAUTHENTICATED}
+lastAttemptTime: 2026-11-24T20:00:00Z
+httpTarget: {uri: "https://orders.run.app/"}`,
+			[]Caller{{Kind: "cloud-scheduler", URL: "https://orders.run.app/", Method: "POST", Token: NoToken, Pointer: "/httpTarget",
+				LastStatus: 401, LastAttempt: time.Date(2026, 11, 24, 20, 0, 0, 0, time.UTC)}}},
 		{"workflow", `
 main:
   steps:
@@ -115,6 +152,8 @@ func TestParseRefuses(t *testing.T) {
 		`{"name":"projects/p/subscriptions/s"}`:                                "it is pulled",
 		`{"name":"projects/p/locations/l/triggers/t","eventFilters":[]}`:       "neither a Cloud Run service nor a function",
 		`{"openapi":"3.0.0","paths":{"/a":{"get":{}}}}`:                        "without x-google-backend",
+		`{"openapi":"3.0.0","x-google-backend":"b","paths":{}}`:                "does not define",
+		`{"destinations":[{"topic":"t"}]}`:                                     "without httpEndpoint",
 		`{"main":{"steps":[]}}`:                                                "without http call",
 		`{"name":"n","sourceContents":"a: [canary"}`:                           "no workflow",
 		`{"rateLimits":{},"httpTarget":{"oidcToken":{"audience":["canary"]}}}`: "does not fit",

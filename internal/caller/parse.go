@@ -4,21 +4,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
-	"sort"
 	"strings"
 
 	"cloud.google.com/go/cloudtasks/apiv2/cloudtaskspb"
 	"cloud.google.com/go/eventarc/apiv1/eventarcpb"
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"cloud.google.com/go/scheduler/apiv1/schedulerpb"
+	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"sigs.k8s.io/yaml"
 )
 
 // ErrUnrecognized reports a document that configures no caller.
-var ErrUnrecognized = errors.New("is not recognized; expected a Cloud Scheduler job, a Cloud Tasks task or queue, a Pub/Sub subscription, an Eventarc trigger, an OpenAPI document with x-google-backend, or a Workflows definition")
+var ErrUnrecognized = errors.New("is not recognized; expected a Cloud Scheduler job, a Cloud Tasks task or queue, a Pub/Sub subscription, an Eventarc trigger or pipeline, an OpenAPI document with x-google-backend, or a Workflows definition")
 
 // Parse reads the configuration of a caller from JSON. A document with several
 // calls, such as an OpenAPI document, gives several callers; there is at least
@@ -43,6 +41,8 @@ func Parse(doc []byte) ([]Caller, error) {
 		return one(queue(doc))
 	case has("pushConfig"), strings.Contains(name, "/subscriptions/"):
 		return one(subscription(doc))
+	case has("destinations"), strings.Contains(name, "/pipelines/"):
+		return pipeline(doc)
 	case has("destination"), has("eventFilters"), strings.Contains(name, "/triggers/"):
 		return one(trigger(doc))
 	case has("httpTarget"):
@@ -103,7 +103,19 @@ func schedulerJob(doc []byte) (Caller, error) {
 	if j.GetState() == schedulerpb.Job_PAUSED {
 		c.Note = "the job is paused"
 	}
+	c.LastStatus = answered[code.Code(j.GetStatus().GetCode())]
+	if t := j.GetLastAttemptTime(); t.IsValid() {
+		c.LastAttempt = t.AsTime()
+	}
 	return c, nil
+}
+
+// answered is the status that a target answered, for the codes that one status
+// alone is reported as.
+//
+// https://docs.cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs
+var answered = map[code.Code]int{
+	code.Code_UNAUTHENTICATED: 401, code.Code_PERMISSION_DENIED: 403, code.Code_NOT_FOUND: 404, code.Code_RESOURCE_EXHAUSTED: 429,
 }
 
 func method(s string) string {
@@ -142,6 +154,7 @@ func queue(doc []byte) (Caller, error) {
 			HTTPMethod  string
 			URIOverride struct {
 				Scheme, Host string
+				Port         json.RawMessage
 				PathOverride struct{ Path string }
 			}
 			OidcToken  *struct{ ServiceAccountEmail, Audience string }
@@ -157,7 +170,11 @@ func queue(doc []byte) (Caller, error) {
 		return c, nil
 	}
 	if host := t.URIOverride.Host; host != "" {
-		c.URL = "https://" + host + t.URIOverride.PathOverride.Path
+		c.URL = overrideScheme(t.URIOverride.Scheme) + host
+		if port := strings.Trim(string(t.URIOverride.Port), `"`); port != "" && port != "null" {
+			c.URL += ":" + port
+		}
+		c.URL += t.URIOverride.PathOverride.Path
 	}
 	switch {
 	case t.OidcToken != nil:
@@ -167,6 +184,16 @@ func queue(doc []byte) (Caller, error) {
 		c.Token, c.ServiceAccount, c.Pointer, c.Note = AccessToken, t.OauthToken.ServiceAccountEmail, "/httpTarget/oauthToken", ""
 	}
 	return c, nil
+}
+
+// overrideScheme is https unless a queue says HTTP.
+//
+// https://docs.cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues#UriOverride
+func overrideScheme(s string) string {
+	if s == "HTTP" {
+		return "http://"
+	}
+	return "https://"
 }
 
 func subscription(doc []byte) (Caller, error) {
@@ -209,151 +236,33 @@ func trigger(doc []byte) (Caller, error) {
 	return c, nil
 }
 
-// backend is the x-google-backend extension of API Gateway and ESPv2.
-type backend struct {
-	Address     string `json:"address"`
-	JWTAudience string `json:"jwt_audience"`
-	DisableAuth bool   `json:"disable_auth"`
-}
-
-func (b backend) caller(pointer string) Caller {
-	c := Caller{Kind: "api-gateway", URL: b.Address, Pointer: pointer, Token: NoToken,
-		Note: "the gateway's own service account calls; the caller's token is in X-Forwarded-Authorization"}
-	if b.DisableAuth {
-		c.Note = "disable_auth is set, so the gateway passes the caller's own Authorization on"
-		c.Token = UnknownToken
-		return c
-	}
-	audience := b.Address
-	if u, err := url.Parse(b.Address); err == nil && u.Host != "" {
-		audience = u.Scheme + "://" + u.Host
-	}
-	c.oidc("", b.JWTAudience, audience, pointer)
-	return c
-}
-
-func openAPI(doc []byte) ([]Caller, error) {
-	var d struct {
-		Backend *backend `json:"x-google-backend"`
-		Paths   map[string]map[string]json.RawMessage
-		Servers []struct {
-			Backend json.RawMessage `json:"x-google-backend"`
-		}
-	}
-	if err := json.Unmarshal(doc, &d); err != nil {
-		return nil, errors.New("does not fit an OpenAPI document")
+// pipeline reads a pipeline of Eventarc Advanced: each destination with a URL
+// is a call.
+func pipeline(doc []byte) ([]Caller, error) {
+	p := &eventarcpb.Pipeline{}
+	if err := decode(doc, p); err != nil {
+		return nil, err
 	}
 	var out []Caller
-	if d.Backend != nil {
-		out = append(out, d.Backend.caller("/x-google-backend"))
-	}
-	for path, item := range d.Paths {
-		at := "/paths/" + strings.ReplaceAll(strings.ReplaceAll(path, "~", "~0"), "/", "~1")
-		for verb, raw := range item {
-			b, pointer := &backend{}, at+"/x-google-backend"
-			if verb == "x-google-backend" {
-				if json.Unmarshal(raw, b) != nil {
-					continue
-				}
-			} else {
-				var op struct {
-					Backend *backend `json:"x-google-backend"`
-				}
-				if json.Unmarshal(raw, &op) != nil || op.Backend == nil {
-					continue
-				}
-				b, pointer = op.Backend, at+"/"+verb+"/x-google-backend"
-			}
-			c := b.caller(pointer)
-			c.Method = strings.ToUpper(strings.TrimPrefix(verb, "x-google-backend"))
-			out = append(out, c)
+	for i, d := range p.GetDestinations() {
+		if d.GetHttpEndpoint() == nil {
+			continue
 		}
+		at := fmt.Sprintf("/destinations/%d", i)
+		c := Caller{Kind: "eventarc", Name: p.GetName(), Project: projectOf(p.GetName()), Method: "POST",
+			URL: d.GetHttpEndpoint().GetUri(), Token: NoToken, Pointer: at}
+		at += "/authenticationConfig"
+		switch a := d.GetAuthenticationConfig(); {
+		case a.GetGoogleOidc() != nil:
+			// https://docs.cloud.google.com/eventarc/docs/reference/rest/v1/projects.locations.pipelines
+			c.oidc(a.GetGoogleOidc().GetServiceAccount(), a.GetGoogleOidc().GetAudience(), c.URL, at+"/googleOidc")
+		case a.GetOauthToken() != nil:
+			c.Token, c.ServiceAccount, c.Pointer = AccessToken, a.GetOauthToken().GetServiceAccount(), at+"/oauthToken"
+		}
+		out = append(out, c)
 	}
 	if len(out) == 0 {
-		return nil, errors.New("is an OpenAPI document without x-google-backend: it does not say what the gateway calls")
-	}
-	sort.SliceStable(out, func(i, j int) bool { return out[i].Pointer < out[j].Pointer })
-	return out, nil
-}
-
-// workflow reads a Workflows resource, or the source of one.
-func workflow(m map[string]json.RawMessage) ([]Caller, error) {
-	base := Caller{Kind: "workflows"}
-	var root any
-	if raw, ok := m["sourceContents"]; ok {
-		var source string
-		if json.Unmarshal(raw, &source) != nil || yaml.Unmarshal([]byte(source), &root) != nil {
-			return nil, errors.New("holds sourceContents that is no workflow")
-		}
-		json.Unmarshal(m["name"], &base.Name)
-		var account string
-		json.Unmarshal(m["serviceAccount"], &account)
-		base.ServiceAccount = account[strings.LastIndexByte(account, '/')+1:]
-		base.Project = projectOf(base.Name)
-	} else {
-		b, err := json.Marshal(m)
-		if err != nil || json.Unmarshal(b, &root) != nil {
-			return nil, ErrUnrecognized
-		}
-	}
-	if base.ServiceAccount == "" {
-		base.Note = "the workflow's own service account calls, by default the compute one"
-	}
-	var out []Caller
-	httpCalls(root, "", base, &out)
-	if len(out) == 0 {
-		return nil, errors.New("is a workflow without http call")
+		return nil, errors.New("is an Eventarc pipeline without httpEndpoint: it calls no service")
 	}
 	return out, nil
-}
-
-// httpCalls walks a workflow for steps that call http.*.
-func httpCalls(v any, at string, base Caller, out *[]Caller) {
-	switch v := v.(type) {
-	case map[string]any:
-		if call, _ := v["call"].(string); strings.HasPrefix(call, "http.") {
-			if args, ok := v["args"].(map[string]any); ok {
-				*out = append(*out, base.httpStep(call, args, at+"/args"))
-			}
-		}
-		keys := make([]string, 0, len(v))
-		for k := range v {
-			keys = append(keys, k)
-		}
-		sort.Strings(keys)
-		for _, k := range keys {
-			httpCalls(v[k], at+"/"+k, base, out)
-		}
-	case []any:
-		for i, x := range v {
-			httpCalls(x, fmt.Sprintf("%s/%d", at, i), base, out)
-		}
-	}
-}
-
-// httpStep reads one step. An expression ${…} is a value not known.
-func (c Caller) httpStep(call string, args map[string]any, at string) Caller {
-	known := func(v any) string {
-		s, _ := v.(string)
-		if strings.Contains(s, "${") {
-			return ""
-		}
-		return s
-	}
-	c.URL, c.Method, c.Token, c.Pointer = known(args["url"]), strings.ToUpper(strings.TrimPrefix(call, "http.")), NoToken, at
-	if c.Method == "REQUEST" {
-		c.Method = strings.ToUpper(known(args["method"]))
-	}
-	auth, _ := args["auth"].(map[string]any)
-	switch strings.ToUpper(known(auth["type"])) {
-	case "OIDC":
-		// https://docs.cloud.google.com/workflows/docs/authenticate-from-workflow
-		c.oidc(c.ServiceAccount, known(auth["audience"]), c.URL, at+"/auth")
-		if s, ok := auth["audience"].(string); ok && strings.Contains(s, "${") {
-			c.Audience, c.AudienceGiven, c.Note = "", true, strings.TrimPrefix(c.Note+"; the audience is an expression", "; ")
-		}
-	case "OAUTH2":
-		c.Token, c.Pointer = AccessToken, at+"/auth"
-	}
-	return c
 }

@@ -328,7 +328,7 @@ func TestErrors(t *testing.T) {
 
 func TestHugeAndBombs(t *testing.T) {
 	var s Snapshot
-	if err := Read("policy.json", Source{Document: "policy.json"}, make([]byte, maxMember+1), &s); err == nil || !strings.Contains(err.Error(), "larger than") {
+	if err := Read("policy.json", Source{Document: "policy.json"}, make([]byte, maxDocument+1), &s); err == nil || !strings.Contains(err.Error(), "larger than") {
 		t.Errorf("a huge member gives %v", err)
 	}
 	bomb := "a: &a [x,x,x,x,x,x,x,x,x]\n"
@@ -372,7 +372,7 @@ func TestLoad(t *testing.T) {
 	if _, err := Load(dir); err == nil {
 		t.Error("two services are read as one")
 	}
-	if _, err := Load(t.TempDir()); err == nil || !strings.Contains(err.Error(), "no member") {
+	if _, err := Load(t.TempDir()); err == nil || !strings.Contains(err.Error(), "no document") {
 		t.Errorf("an empty folder gives %v", err)
 	}
 	if _, err := LoadArchive([]byte("no archive"), "x.txtar"); err == nil || !strings.Contains(err.Error(), "x.txtar") {
@@ -387,18 +387,18 @@ func TestLoad(t *testing.T) {
 }
 
 func FuzzRead(f *testing.F) {
-	for i, m := range Members {
+	for i, m := range Documents {
 		f.Add(i, []byte(`{"bindings":[{"role":"roles/run.invoker","members":["allUsers"]}]}`))
 		f.Add(i, []byte(m.Names[0]))
 	}
 	f.Add(4, []byte(knativeYAML))
-	f.Add(16, []byte("HTTP/2 403\na: b\n\nbody"))
+	f.Add(19, []byte("HTTP/2 403\na: b\n\nbody"))
 	f.Fuzz(func(t *testing.T, i int, data []byte) {
-		if i < 0 || i >= len(Members) {
+		if i < 0 || i >= len(Documents) {
 			return
 		}
 		var s Snapshot
-		name := Members[i].Names[0]
+		name := Documents[i].Names[0]
 		if err := Read(name, Source{Document: name}, data, &s); err != nil && !strings.HasPrefix(err.Error(), name) {
 			t.Errorf("the error %q does not name the document", err)
 		}

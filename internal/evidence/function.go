@@ -3,33 +3,24 @@ package evidence
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 
 	"cloud.google.com/go/functions/apiv2/functionspb"
 )
 
 func readFunction(s *Snapshot, src Source, data []byte) error {
-	if err := refusal(data); err != nil {
-		s.Function = Unknown[Function](err, src)
-		return nil
-	}
-	doc, err := toJSON(data)
-	if err != nil {
-		return err
-	}
-	if doc, err = single(doc); err != nil {
-		return err
-	}
-	f, err := ParseFunction(doc)
-	if err != nil {
-		return err
-	}
-	if m, _ := object(doc); gen1(m) {
-		src.Form = Gen1
-	}
-	s.Function = Known(f, src)
-	return nil
+	err := into(&s.Function, src, data, func(doc []byte) (Function, error) {
+		doc, err := single(doc)
+		if err != nil {
+			return Function{}, err
+		}
+		if m, _ := object(doc); gen1(m) {
+			src.Form = Gen1
+		}
+		return ParseFunction(doc)
+	})
+	s.Function.Source = src
+	return err
 }
 
 // ParseFunction reads a function as the v2 API prints it, or as the gen1 API
@@ -89,11 +80,7 @@ var states = map[string]functionspb.Function_State{
 func gen1Function(doc []byte) (Function, error) {
 	var c cloudFunction
 	if err := json.Unmarshal(doc, &c); err != nil {
-		var t *json.UnmarshalTypeError
-		if errors.As(err, &t) {
-			return Function{}, fmt.Errorf("field %s has an unexpected form; expected a function", t.Field)
-		}
-		return Function{}, errors.New("does not fit a function")
+		return Function{}, fits(err, "a function")
 	}
 	sc := &functionspb.ServiceConfig{ServiceAccountEmail: c.ServiceAccountEmail}
 	sc.IngressSettings = functionspb.ServiceConfig_IngressSettings(functionspb.ServiceConfig_IngressSettings_value[c.IngressSettings])

@@ -1,18 +1,35 @@
 package evidence
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"path"
+	"slices"
 	"strings"
+	"sync"
 )
 
-// A kind is a form of document, the flag that takes it, and how it is known.
-type kind struct {
-	name, flag string
-	is         func(map[string]json.RawMessage) bool
+// A form is a shape that a kind of document has, and how much its signs tell.
+type form struct {
+	name string
+	tell tell
+	is   sign
 }
 
-func has(keys ...string) func(map[string]json.RawMessage) bool {
+// A tell says how much a sign tells. Forms are tried in its order.
+type tell int
+
+const (
+	certain tell = iota // the document names itself
+	telling             // it has a field of its own
+	vague               // its fields are those of others too
+)
+
+// A sign recognizes an object by its fields.
+type sign func(map[string]json.RawMessage) bool
+
+func has(keys ...string) sign {
 	return func(m map[string]json.RawMessage) bool {
 		for _, k := range keys {
 			if _, ok := m[k]; !ok {
@@ -23,6 +40,14 @@ func has(keys ...string) func(map[string]json.RawMessage) bool {
 	}
 }
 
+func lacks(key string) sign {
+	return func(m map[string]json.RawMessage) bool { return m[key] == nil }
+}
+
+func contains(key, part string) sign {
+	return func(m map[string]json.RawMessage) bool { return strings.Contains(string(m[key]), part) }
+}
+
 func text(m map[string]json.RawMessage, key string) string {
 	var s string
 	if json.Unmarshal(m[key], &s) != nil {
@@ -31,56 +56,131 @@ func text(m map[string]json.RawMessage, key string) string {
 	return s
 }
 
-func named(part string) func(map[string]json.RawMessage) bool {
-	return func(m map[string]json.RawMessage) bool { return strings.Contains(text(m, "name"), part) }
-}
-
-func either(fs ...func(map[string]json.RawMessage) bool) func(map[string]json.RawMessage) bool {
+// named fits a resource name, by the pattern of path.Match.
+func named(pattern string) sign {
 	return func(m map[string]json.RawMessage) bool {
-		for _, f := range fs {
-			if f(m) {
-				return true
-			}
-		}
-		return false
+		ok, _ := path.Match(pattern, text(m, "name"))
+		return ok
 	}
 }
 
-// kinds is in the order of recognition: what is most telling first.
-var kinds = []kind{
-	{"an error of a Google API", "", func(m map[string]json.RawMessage) bool {
-		var e apiError
-		b, _ := json.Marshal(m)
-		return json.Unmarshal(b, &e) == nil && e.Error.Code != 0
-	}},
-	{"a Knative service", "service", func(m map[string]json.RawMessage) bool {
-		return strings.HasPrefix(text(m, "apiVersion"), "serving.knative.dev/") && text(m, "kind") == "Service"
-	}},
-	{"a Kubernetes resource", "", has("apiVersion", "kind")},
-	{"a Terraform plan", "", has("format_version", "terraform_version")},
-	{"a deny policy", "deny-policies", either(named("/denypolicies/"), func(m map[string]json.RawMessage) bool { return strings.Contains(string(m["rules"]), "denyRule") })},
-	{"a list of deny policies", "deny-policies", has("policies")},
-	{"an IAM role", "roles", either(has("includedPermissions"), has("roles"))},
-	{"a Cloud Scheduler job", "caller", has("schedule")},
-	{"a Cloud Tasks queue", "caller", either(named("/queues/"), has("rateLimits"))},
-	{"a Cloud Tasks task", "caller", has("httpRequest", "scheduleTime")},
-	{"a Pub/Sub subscription", "caller", either(has("pushConfig"), named("/subscriptions/"))},
-	{"an OpenAPI document", "caller", either(has("swagger"), has("openapi"))},
-	{"an Eventarc trigger", "trigger", either(named("/triggers/"), has("eventFilters", "destination"))},
-	{"a Cloud Run service", "service", either(named("/services/"), has("template", "buildConfig"))}, // one made from source has a buildConfig too
-	{"a function", "function", either(named("/functions/"), has("buildConfig"), has("httpsTrigger"), has("entryPoint"), has("environment"), has("serviceConfig"), has("eventTrigger"))},
-	{"a Cloud Run service", "service", either(has("terminalCondition"), has("template", "ingress"), has("latestReadyRevision"),
-		has("ingress"), has("invokerIamDisabled"), has("uri"), has("defaultUriDisabled"), has("iapEnabled"), has("customAudiences"))},
-	{"a key set", "jwks", has("keys")},
-	{"a log entry", "log", either(has("logName"), has("insertId"), has("textPayload"), has("jsonPayload"), has("protoPayload"), has("entries"))},
-	{"a project", "project-file", either(has("projectId"), has("projectNumber"))},
-	{"an allow policy", "policy", either(has("bindings"), has("etag"), has("auditConfigs"))},
-	{"a request", "request", either(has("url", "method"), has("principal"), has("headers"))},
-	{"the claims of a token", "claims", either(has("claims"), has("iss", "aud"))},
+func namedPart(part string) sign {
+	return func(m map[string]json.RawMessage) bool { return strings.Contains(text(m, "name"), part) }
 }
 
+func either(signs ...sign) sign {
+	return func(m map[string]json.RawMessage) bool {
+		return slices.ContainsFunc(signs, func(s sign) bool { return s(m) })
+	}
+}
+
+func both(a, b sign) sign {
+	return func(m map[string]json.RawMessage) bool { return a(m) && b(m) }
+}
+
+func kubernetes(kind string) sign {
+	return func(m map[string]json.RawMessage) bool { return m["apiVersion"] != nil && text(m, "kind") == kind }
+}
+
+func knativeKind(m map[string]json.RawMessage) bool {
+	return strings.HasPrefix(text(m, "apiVersion"), "serving.knative.dev/") && text(m, "kind") == "Service"
+}
+
+func ancestorType(m map[string]json.RawMessage) bool {
+	return slices.Contains(ancestorTypes, text(m, "type"))
+}
+
+// groupKeys fits an object whose keys are groups and domains.
+func groupKeys(m map[string]json.RawMessage) bool {
+	for k := range m {
+		if !isGroupKey(k) {
+			return false
+		}
+	}
+	return len(m) > 0
+}
+
+// onlyRoles fits an allow policy that grants nothing but the named role.
+func onlyRoles(role string) sign {
+	return func(m map[string]json.RawMessage) bool {
+		var bindings []struct{ Role string }
+		if json.Unmarshal(m["bindings"], &bindings) != nil || len(bindings) == 0 {
+			return false
+		}
+		for _, b := range bindings {
+			if b.Role != role {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// A stranger is a document that no flag takes, and why a reader of services
+// refuses it, "" where its name says enough.
+type stranger struct {
+	name, why string
+	is        sign
+}
+
+const apiErrorName = "an error of a Google API"
+
+// noURL says why something that runs on Cloud Run is no target.
+const noURL = "nothing calls it by URL"
+
+// strangers are looked for before the kinds of a case. What runs on Cloud Run
+// is told by name and by kind:
+// https://docs.cloud.google.com/run/docs/reference/rest
+var strangers = []stranger{
+	{apiErrorName, "", func(m map[string]json.RawMessage) bool {
+		var e apiError
+		return json.Unmarshal(m["error"], &e.Error) == nil && e.Error.Code != 0
+	}},
+	{"a HAR, the recording of a browser", "it holds requests and answers together", contains("log", `"entries"`)},
+	{"a Terraform plan", "", has("format_version", "terraform_version")},
+	{"a Cloud Run worker pool", noURL, either(namedPart("/workerPools/"), kubernetes("WorkerPool"))},
+	{"a Cloud Run instance", "it has a URL and a policy of its own",
+		either(named("projects/*/locations/*/instances/*"), kubernetes("Instance"))},
+	{"a Cloud Run revision", "give the service that it belongs to",
+		either(namedPart("/revisions/"), kubernetes("Revision"))},
+	{"an execution of a Cloud Run job", noURL, either(namedPart("/executions/"), kubernetes("Execution"))},
+	{"a Cloud Run job", noURL,
+		either(kubernetes("Job"), both(namedPart("/jobs/"), either(has("template"), has("executionCount"))))},
+	{"a Cloud Run job", noURL, either(has("executionCount"), has("latestCreatedExecution"))},
+	{"a domain mapping", "give the service that it leads to", kubernetes("DomainMapping")},
+	{"a Kubernetes resource", "",
+		func(m map[string]json.RawMessage) bool { return has("apiVersion", "kind")(m) && !knativeKind(m) }},
+}
+
+// strangerOf returns what a document is that no flag takes.
+func strangerOf(m map[string]json.RawMessage) (stranger, bool) {
+	i := slices.IndexFunc(strangers, func(s stranger) bool { return s.is(m) })
+	if i < 0 {
+		return stranger{}, false
+	}
+	return strangers[i], true
+}
+
+type flagged struct {
+	form
+	flag string
+}
+
+// recognition lists the forms of all kinds, what tells most first.
+var recognition = sync.OnceValue(func() []flagged {
+	var out []flagged
+	for _, d := range Documents {
+		for _, f := range d.forms {
+			out = append(out, flagged{f, d.Flag})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b flagged) int { return cmp.Compare(a.tell, b.tell) })
+	return out
+})
+
 // Kind recognizes a document by its content and returns its form and the flag
-// that takes it, both "" where it is not known.
+// that takes it: both "" where it is not known, the flag "" where none takes
+// it.
 func Kind(doc []byte) (name, flag string) {
 	list, err := elements(doc)
 	if err != nil || len(list) == 0 {
@@ -90,29 +190,35 @@ func Kind(doc []byte) (name, flag string) {
 	if err != nil {
 		return "", ""
 	}
-	if len(list) > 1 || len(doc) > 0 && doc[0] == '[' {
-		if has("type", "policy")(m) {
-			return "the policies of ancestors", "ancestor-policies"
-		}
+	if s, ok := strangerOf(m); ok {
+		return s.name, ""
 	}
-	for _, k := range kinds {
-		if k.is(m) {
-			return k.name, k.flag
+	for _, f := range recognition() {
+		if f.is(m) {
+			return f.name, f.flag
 		}
 	}
 	return "", ""
 }
 
-// wrongKind explains a document that is not what its member takes: it names
+// wrongKind explains a document that is not what its flag takes: it names
 // what the document is and the flag that takes it.
 func wrongKind(doc []byte, err error, flag string) error {
-	if name, right := Kind(doc); name != "" && right != flag {
-		if right == "" {
-			return fmt.Errorf("holds %s; expected %s", name, what[flag])
-		}
-		return fmt.Errorf("holds %s; expected %s: pass it with --%s", name, what[flag], right)
+	name, right := Kind(doc)
+	switch {
+	case name == "" || right == flag:
+		return err
+	case right != "":
+		return fmt.Errorf("holds %s; expected %s: pass it with --%s", name, what(flag), right)
 	}
-	return err
+	list, _ := elements(doc)
+	if m, err := object(list[0]); err == nil {
+		if s, _ := strangerOf(m); s.why != "" {
+			expected, _, _ := strings.Cut(what(flag), ",")
+			return fmt.Errorf("is %s, not %s: %s", name, expected, s.why)
+		}
+	}
+	return fmt.Errorf("holds %s; expected %s", name, what(flag))
 }
 
 // require refuses a document that is recognized as another kind, or as none.
@@ -122,7 +228,7 @@ func require(doc []byte, flag string) error {
 		return nil
 	}
 	if name == "" {
-		return fmt.Errorf("is not recognized; expected %s", what[flag])
+		return fmt.Errorf("is not recognized; expected %s", what(flag))
 	}
 	return wrongKind(doc, nil, flag)
 }

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// Load reads a case: a folder, or one .txtar file. Members that are not there
-// stay unknown. A file that is no member is an error if its name resembles
-// one, so that a misspelt member is not lost.
+// Load reads a case: a folder, or one .txtar file. Documents that are not there
+// stay unknown. A file that is no document of a case is an error if its name resembles
+// one, so that a misspelt one is not lost.
 func Load(name string) (Snapshot, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -23,7 +23,7 @@ func Load(name string) (Snapshot, error) {
 	if info.IsDir() {
 		return LoadFS(os.DirFS(name), name)
 	}
-	if info.Size() > int64(len(Members))*maxMember {
+	if info.Size() > int64(len(Documents))*maxDocument {
 		return Snapshot{}, fmt.Errorf("%s: too large for a case", name)
 	}
 	data, err := os.ReadFile(name)
@@ -41,12 +41,12 @@ func LoadArchive(data []byte, name string) (Snapshot, error) {
 	}
 	a := txtar.Parse(data)
 	if len(a.Files) == 0 {
-		return Snapshot{}, fmt.Errorf("%s: holds no member of a case; expected a folder, or a .txtar file with members such as -- service.json --", name)
+		return Snapshot{}, fmt.Errorf("%s: has no document of a case; expected a folder, or a .txtar file with documents such as -- service.json --", name)
 	}
 	seen := map[string]bool{}
 	for _, f := range a.Files {
 		if seen[f.Name] {
-			return Snapshot{}, fmt.Errorf("%s: has the member %s twice", name, f.Name)
+			return Snapshot{}, fmt.Errorf("%s: has the document %s twice", name, f.Name)
 		}
 		seen[f.Name] = true
 	}
@@ -71,9 +71,9 @@ func LoadFS(fsys fs.FS, name string) (Snapshot, error) {
 		case e.IsDir(), !ok && ignored(e.Name()):
 			continue
 		case !ok && suggest(e.Name()) != "":
-			return s, fmt.Errorf("%s: %s is no member of a case%s", name, e.Name(), suggest(e.Name()))
+			return s, fmt.Errorf("%s: %s is not a document of a case%s", name, e.Name(), suggest(e.Name()))
 		case !ok:
-			return s, fmt.Errorf("%s: %s is no member of a case; the members are %s", name, e.Name(), memberNames())
+			return s, fmt.Errorf("%s: %s is not a document of a case; they are %s", name, e.Name(), documentNames())
 		case slices.Contains(read, m.Flag):
 			return s, fmt.Errorf("%s: %s is given twice, as %s", name, m.What, strings.Join(m.Names, " and "))
 		}
@@ -87,7 +87,7 @@ func LoadFS(fsys fs.FS, name string) (Snapshot, error) {
 		read = append(read, m.Flag)
 	}
 	if len(read) == 0 {
-		return s, fmt.Errorf("%s: holds no member of a case; the members are %s", name, memberNames())
+		return s, fmt.Errorf("%s: has no document of a case; they are %s", name, documentNames())
 	}
 	return s, nil
 }
@@ -98,16 +98,16 @@ func readFile(fsys fs.FS, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxMember+1))
+	data, err := io.ReadAll(io.LimitReader(f, maxDocument+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path.Base(name), err)
 	}
 	return data, nil
 }
 
-func memberNames() string {
+func documentNames() string {
 	var names []string
-	for _, m := range Members {
+	for _, m := range Documents {
 		names = append(names, m.Names[0])
 	}
 	return strings.Join(names, ", ")

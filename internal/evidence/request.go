@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// Origins lists the sources of contract section 2.
+// Origins lists where a request can come from.
 var Origins = []Origin{Internet, VPC, LoadBalancer, InternalLoadBalancer, GoogleService, Perimeter}
 
-// Clients lists the clients of contract section 2.
+// Clients lists what can be said to have made a request.
 var Clients = []string{"gcloud", "metadata-server", "service-account-key", "impersonation", "cloud-scheduler", "cloud-tasks",
 	"pubsub-push", "eventarc", "workflows", "api-gateway", "iap", "github-actions", "gke", "browser", "firebase-sdk"}
 
@@ -61,7 +61,7 @@ func readRequest(s *Snapshot, src Source, data []byte) error {
 	}
 	s.Request = Known(r, src)
 	if !r.Time.IsZero() {
-		s.Now = r.Time
+		s.Now, s.NowFrom = r.Time, "request.json"
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ type Function struct {
 // unknown and is treated as the internet, the least privileged one.
 type Origin string
 
-// The origins of contract section 2.
+// The origins.
 const (
 	Internet             Origin = "internet"
 	VPC                  Origin = "vpc"
@@ -87,8 +87,11 @@ type Request struct {
 // An Ancestor is a project, folder or organization above the service with its
 // allow policy, which may be unknown.
 type Ancestor struct {
-	ID, Type string // "shop", "project"
-	Policy   Fact[*iampb.Policy]
+	ID, Type string // "shop", "project"; the ID is "" where it is not known
+	// Missing is set for a layer that the document provably leaves out: its
+	// policy is unknown, and so are the layers between.
+	Missing bool
+	Policy  Fact[*iampb.Policy]
 }
 
 // An AccountPolicy is the allow policy of one service account: who may become
@@ -110,11 +113,14 @@ type Tag struct {
 }
 
 // A Response is an answer observed, as `curl -i` prints it. Of a chain of
-// answers (redirects, "100 Continue") it is the last.
+// answers (redirects, "100 Continue") it is the last. The zero Response says
+// nothing; a Status of 0 is not known.
 type Response struct {
 	Status int
 	Header http.Header
-	Body   string // the first 64 KiB
+	Body   string    // the first 64 KiB
+	URL    *url.URL  // what was called, where the text quotes it, or nil
+	Date   time.Time // of the Date header, or zero
 }
 
 // A LogEntry holds the fields of a Cloud Logging LogEntry that speak of an
@@ -131,6 +137,26 @@ type LogEntry struct {
 	Method       string            // httpRequest.requestMethod
 	URL          string            // httpRequest.requestUrl
 	UserAgent    string
-	RemoteIP     string
-	Status       int // httpRequest.status, 0 where absent
+	Status       int           // httpRequest.status, or the one that Google's own text tells; 0 where absent
+	Trace        string        // "projects/shop/traces/…", or ""
+	InsertID     string        // names the entry, or ""
+	Change       *PolicyChange // of an audit entry of SetIamPolicy, or nil
+}
+
+// A PolicyChange is who changed an allow policy, and what. Its time is that of
+// its entry.
+//
+// https://docs.cloud.google.com/logging/docs/audit/understanding-audit-logs
+type PolicyChange struct {
+	By        string // principalEmail, "" where it is hidden
+	UserAgent string
+	Method    string // "google.iam.v1.IAMPolicy.SetIamPolicy"
+	Resource  string // resourceName
+	Deltas    []BindingDelta
+}
+
+// A BindingDelta is one member added to or removed from a role.
+type BindingDelta struct {
+	Action       string // "ADD" or "REMOVE"
+	Role, Member string
 }

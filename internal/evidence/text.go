@@ -10,9 +10,11 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"sigs.k8s.io/yaml"
+
+	"diagnose/internal/yamldoc"
 )
 
 // decodeText returns a document as UTF-8 without byte order mark. PowerShell
@@ -52,11 +54,14 @@ func toJSON(data []byte) ([]byte, error) {
 		if err := json.Unmarshal(data, &v); err != nil {
 			return nil, JSONError(data, err)
 		}
-		return data, nil
+		return data, WellFormed(data)
 	}
-	out, err := yaml.YAMLToJSON(data)
+	if err := forPeople(trimmed); err != nil {
+		return nil, err
+	}
+	out, err := yamldoc.JSON(data)
 	if err != nil {
-		return nil, fmt.Errorf("is neither JSON nor YAML: %s", yamlPlace(err))
+		return nil, fmt.Errorf("is neither JSON nor YAML that can be read: it %w", err)
 	}
 	if o := bytes.TrimSpace(out); len(o) == 0 || (o[0] != '{' && o[0] != '[') {
 		return nil, errors.New("is neither a JSON nor a YAML document")
@@ -64,17 +69,38 @@ func toJSON(data []byte) ([]byte, error) {
 	return out, nil
 }
 
-var yamlLine = regexp.MustCompile(`line \d+`)
+// peopleText starts what gcloud prints without --format: a description
+// ("✔ Service orders in region europe-west1"), or a table.
+var peopleText = regexp.MustCompile(`^(?:\S{1,3}\s+)?(?:Service|Function|Job|Revision|WorkerPool) \S+ in region \S+` +
+	`|^(?:\S{0,3}\s{2,})?[A-Z][A-Z_]{2,}(?: {2,}[A-Z][A-Z_ ]+)+ *(?:\r?\n|$)`)
 
-// yamlPlace keeps of a YAML error its place and not the text around it.
-func yamlPlace(err error) string {
-	if strings.Contains(err.Error(), "excessive aliasing") {
-		return "it refers to itself too often"
+// forPeople refuses what gcloud prints for people.
+func forPeople(data []byte) error {
+	if peopleText.Match(bytes.TrimSpace(data)) {
+		return errors.New("is what gcloud prints for people: repeat the command with --format=json")
 	}
-	if place := yamlLine.FindString(err.Error()); place != "" {
-		return "broken in " + place
+	return nil
+}
+
+// maxDepth bounds how deep a document nests: deeper than any of Google's.
+const maxDepth = 200
+
+// WellFormed refuses a document of JSON in which an object has a key twice, which readers
+// take differently, and what nests without end.
+func WellFormed(doc []byte) error {
+	d := jsontext.NewDecoder(bytes.NewReader(doc), jsontext.AllowInvalidUTF8(true))
+	for {
+		_, err := d.ReadToken()
+		switch {
+		case errors.Is(err, jsontext.ErrDuplicateName):
+			line := 1 + bytes.Count(doc[:min(int(d.InputOffset()), len(doc))], []byte("\n"))
+			return fmt.Errorf("has a key twice in one object, in or behind line %d", line)
+		case err != nil:
+			return nil // the end; whether it is JSON is asked elsewhere
+		case d.StackDepth() > maxDepth:
+			return fmt.Errorf("nests deeper than %d levels", maxDepth)
+		}
 	}
-	return "broken"
 }
 
 // JSONError says where a JSON document is broken or cut off, and quotes nothing
@@ -169,7 +195,7 @@ func fieldOf(err error) string {
 // An apiError is the error body that a Google API answers with.
 type apiError struct {
 	Error struct {
-		Code    int
+		Code    number
 		Status  string
 		Message string
 	}

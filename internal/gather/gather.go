@@ -128,7 +128,7 @@ func (c *collector) collect(ctx context.Context, t Target) (evidence.Snapshot, e
 	r := c.firstRound(ctx, t)
 	deny := later(func() evidence.Fact[[]*denypb.Policy] { return c.denyPolicies(ctx, t, r.deny, place) })
 	s := evidence.Snapshot{Now: c.Now()}
-	s.Request = evidence.Known(evidence.Request{URL: t.URL, Time: s.Now}, evidence.Source{Document: "command line"})
+	s.Request = evidence.Known(evidence.Request{URL: t.URL}, evidence.Source{Document: "command line"})
 
 	s.Function = ofService(t, r.function())
 	service, renamed := c.serviceOf(t, s.Function)

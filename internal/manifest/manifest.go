@@ -24,6 +24,7 @@ import (
 	"diagnose/internal/evidence"
 	"diagnose/internal/gcp"
 	"diagnose/internal/terraform"
+	"diagnose/internal/yamldoc"
 )
 
 // An Input is what was read. Its zero value is nothing.
@@ -241,38 +242,41 @@ type document struct {
 	line int
 }
 
-// documents splits a file. JSON is YAML too, so that both have lines.
+// documents splits a file. JSON is YAML too, so that both have lines; where
+// the YAML library does not take it, JSON has none.
 func documents(data []byte) ([]document, error) {
-	if len(data) > maxYAML {
-		if !json.Valid(data) {
-			return nil, fmt.Errorf("is YAML of more than %d MB", maxYAML>>20)
-		}
-		return []document{{data, &yaml.Node{}, 1}}, nil
+	isJSON := json.Valid(data)
+	if !isJSON && len(data) > maxYAML {
+		return nil, fmt.Errorf("is YAML of more than %d MB", maxYAML>>20)
+	}
+	if isJSON {
+		return jsonDocument(data)
+	}
+	list, err := yamldoc.Documents(data)
+	if err != nil {
+		return nil, fmt.Errorf("is not YAML that can be read: it %w", err)
 	}
 	var out []document
-	d := yaml.NewDecoder(bytes.NewReader(data))
-	for {
-		var n yaml.Node
-		err := d.Decode(&n)
-		if errors.Is(err, io.EOF) {
-			return out, nil
+	for _, d := range list {
+		if d.Node.Kind != yaml.ScalarNode {
+			out = append(out, document{d.JSON, d.Node, d.Line()})
 		}
-		if err != nil {
-			return nil, fmt.Errorf("is no YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
-		}
-		if len(n.Content) == 0 || n.Content[0].Kind == yaml.ScalarNode {
-			continue
-		}
-		var v any
-		if err := n.Decode(&v); err != nil {
-			return nil, fmt.Errorf("is no YAML: %s", strings.TrimPrefix(strings.ReplaceAll(err.Error(), "\n", " "), "yaml: "))
-		}
-		js, err := json.Marshal(v)
-		if err != nil {
-			return nil, errors.New("is YAML that JSON cannot hold: its keys must be texts")
-		}
-		out = append(out, document{js, n.Content[0], n.Content[0].Line})
 	}
+	return out, nil
+}
+
+func jsonDocument(data []byte) ([]document, error) {
+	if err := evidence.WellFormed(data); err != nil {
+		return nil, err
+	}
+	d := document{data, &yaml.Node{}, 1}
+	if len(data) > maxYAML {
+		return []document{d}, nil
+	}
+	if list, err := yamldoc.Documents(data); err == nil && len(list) == 1 {
+		d.node, d.line = list[0].Node, list[0].Line()
+	}
+	return []document{d}, nil
 }
 
 func (r *reader) document(name string, d document) error {
@@ -306,7 +310,7 @@ func (r *reader) document(name string, d document) error {
 			l.bindings = append(l.bindings, estate.Binding{Role: b.GetRole(), Members: b.GetMembers(), Condition: b.GetCondition(), Where: at})
 		}
 		r.policies = append(r.policies, l)
-	case "ancestor-policies", "roles", "deny-policies", "groups", "project-file":
+	case "ancestor-policies", "roles", "deny-policies", "groups", "project-file", "iap-policy", "iap-settings", "service-account-policies":
 		return r.member(flag, d.json, where)
 	case "caller", "trigger":
 		list, err := caller.Parse(d.json)
@@ -330,7 +334,7 @@ func (r *reader) member(flag string, doc []byte, where estate.Where) error {
 	}
 	for _, a := range s.Ancestors.Or(nil) {
 		p, ok := a.Policy.Get()
-		if !ok {
+		if !ok || a.ID == "" {
 			continue
 		}
 		out := estate.Policy{Resource: estate.NodeHost + a.Type + "s/" + a.ID, Where: where}
@@ -340,7 +344,14 @@ func (r *reader) member(flag string, doc []byte, where estate.Where) error {
 		r.After.Policies = append(r.After.Policies, out)
 	}
 	r.After.Roles = append(r.After.Roles, s.Roles.Or([]*adminpb.Role(nil))...)
-	for _, p := range s.DenyPolicies.Or(nil) {
+	deny := s.DenyPolicies.Or(nil)
+	if unread := (*evidence.UnreadRules)(nil); errors.As(s.DenyPolicies.Reason(), &unread) {
+		deny = unread.Read
+		for _, name := range unread.Names {
+			r.After.Unread = append(r.After.Unread, estate.Unread{What: "the rules of the deny policy " + name, Where: where, Reason: unread.Error()})
+		}
+	}
+	for _, p := range deny {
 		r.After.Deny = append(r.After.Deny, estate.Deny{Policy: p, Where: where})
 	}
 	if p, ok := s.Project.Get(); ok && p.ID != "" && p.Number != "" {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"diagnose/internal/estate"
+	"diagnose/internal/evidence"
 )
 
 func unpack(t *testing.T, text string) {
@@ -162,12 +163,56 @@ a:
 		t.Fatal(err)
 	}
 	for file, want := range map[string]string{
-		"pod.yaml": "is not recognized; expected", "empty.json": "is empty", "service.yaml": "service.yaml:5: field metadata has an unexpected form", "tabs.yaml": "is no YAML",
+		"pod.yaml": "is not recognized; expected", "empty.json": "is empty", "service.yaml": "service.yaml:5: field metadata has an unexpected form", "tabs.yaml": "is not YAML",
 		"large.yaml": "is YAML of more than 8 MB", "nosuch.yaml": "no such file",
 	} {
 		if _, err := Read([]string{file}, "", nil); err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want %q", file, err, want)
 		}
+	}
+}
+
+// A gate reads a service as invoke does: the same words are booleans, and a
+// key given twice is an error.
+func TestSameReader(t *testing.T) {
+	const service = "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: a\n  annotations: {run.googleapis.com/invoker-iam-disabled: %s}\n"
+	for text, want := range map[string]string{
+		strings.ReplaceAll(service, "%s", "yes"):                   "invoker-iam-disabled must be 'true' or 'false'",
+		strings.ReplaceAll(service, "%s", `"ture"`):                "invoker-iam-disabled must be 'true' or 'false'",
+		strings.ReplaceAll(service, "%s", "true") + "kind: Pod\n":  "has a key twice",
+		`{"bindings": [], "bindings": [{"role": "roles/viewer"}]}`: "has a key twice",
+	} {
+		r := &reader{Input: Input{After: &estate.Estate{}}}
+		if err := r.file("x", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+		var s evidence.Snapshot
+		name := map[bool]string{true: "policy", false: "service"}[text[0] == '{']
+		if err := evidence.Read(name, evidence.Source{Document: "x"}, []byte(text), &s); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("invoke: %v, want %q", err, want)
+		}
+	}
+	for _, word := range []string{"true", "True", "'true'", "1"} {
+		r := &reader{Input: Input{After: &estate.Estate{}}}
+		if err := r.file("x", []byte(strings.ReplaceAll(service, "%s", word))); err != nil || r.After.Targets[0].Check != estate.No {
+			t.Errorf("%s: %v", word, err)
+		}
+	}
+}
+
+func TestDenyPoliciesWithoutRules(t *testing.T) {
+	r := &reader{Input: Input{After: &estate.Estate{}}}
+	err := r.file("x", []byte(`[{"name": "policies/p/denypolicies/a", "kind": "DenyPolicy"}, {"name": "policies/p/denypolicies/b", "rules": [{"denyRule": {}}]}]`))
+	if err != nil || len(r.After.Deny) != 1 || len(r.After.Unread) != 1 || !strings.Contains(r.After.Unread[0].What, "denypolicies/a") {
+		t.Errorf("%v: deny %v, unread %v", err, r.After.Deny, r.After.Unread)
+	}
+}
+
+// JSON is JSON first: the YAML library gives its lines alone.
+func TestJSONWithEscapes(t *testing.T) {
+	r := &reader{Input: Input{After: &estate.Estate{}}}
+	if err := r.file("x", []byte("\n{\"name\": \"projects/p/locations/l/services/s\", \"description\": \"\\ud83d\\ude00\\/\", \"invokerIamDisabled\": true}")); err != nil || r.After.Targets[0].Check != estate.No {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"diagnose/internal/estate"
+	"diagnose/internal/evidence"
 )
 
 // A Resource is one instance of a resource of the Google provider, from a plan
@@ -118,7 +119,14 @@ func (r *Resource) answer(attribute string, unset estate.Answer) estate.Answer {
 		}
 		return estate.No
 	case string:
-		if b, err := strconv.ParseBool(v); err == nil && b {
+		if v == "" {
+			break
+		}
+		b, ok := evidence.Truth(v)
+		switch {
+		case !ok:
+			return estate.Unknown // a word that is no boolean says neither
+		case b:
 			return estate.Yes
 		}
 		return estate.No
