@@ -187,9 +187,18 @@ func (q *inquiry) passIAP() outcome {
 	case set.options && q.method == "OPTIONS":
 		return allowed
 	case set.foreign:
-		return unsettled
+		return q.either("whom IAP asks")
 	}
-	return q.access(q.who, iapAccess, "IAP policy", q.iap)
+	if o := q.access(q.who, iapAccess, "IAP policy", q.iap); o != unsettled {
+		return o
+	}
+	return q.either("deny policies against public access")
+}
+
+// either is for a gate that may be passed or not, which nobody knows: a later
+// gate may still refuse.
+func (q *inquiry) either(key string) outcome {
+	return [...]outcome{denied, allowed}[q.ask(open, key, 2)]
 }
 
 // access is the decision of IAM: boundaries, then deny, then allow.

@@ -295,9 +295,9 @@ func (c *cond) simpler() []*cond {
 	return out
 }
 
-// size orders worlds: a shrunk one is smaller.
+// size orders worlds: a shrunk one is smaller, and has fewer questions.
 func (w world) size() int {
-	n := len(w.String())
+	n := len(w.String()) + 200*len(decide(w).turners)
 	if w.service == nil {
 		n += 100
 	}
