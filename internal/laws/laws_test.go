@@ -58,12 +58,12 @@ func overclaims(v verdict, r ruling) string {
 	switch {
 	case v.outcome == unsettled:
 		return ""
-	case v.proven && (len(r.all) != 1 || !r.all[v.outcome]):
-		return fmt.Sprintf("%s, and an unread document or fact could turn it", v)
 	case !r.all[v.outcome]:
-		return fmt.Sprintf("%s, which is impossible", v)
+		return fmt.Sprintf("%s, and it is never so", v)
+	case v.proven && len(r.all) != 1:
+		return fmt.Sprintf("%s, and it could be otherwise", v)
 	case !r.loose && only(r.usual) != v.outcome:
-		return fmt.Sprintf("%s, and supposing nothing but what is usual it is %s", v, only(r.usual))
+		return fmt.Sprintf("%s, and supposing only what is usual it is open", v)
 	}
 	return ""
 }
@@ -73,7 +73,7 @@ func underclaims(v verdict, r ruling) string {
 	switch {
 	case r.loose:
 	case v.outcome == unsettled && only(r.usual) != unsettled:
-		return fmt.Sprintf("%s, and it is %s", v, only(r.usual))
+		return fmt.Sprintf("%s, and it is usually %s", v, only(r.usual))
 	case !v.proven && len(r.all) == 1 && only(r.all) != unsettled:
 		return fmt.Sprintf("%s, and it is proven", v)
 	}

@@ -52,9 +52,9 @@ func (q *inquiry) accountOf(member, caller string) bool {
 	case caller == iapAgent:
 		return q.perhaps(loose, "agents are accounts of the project")
 	case caller == mover && strings.Contains(member, "/projects/"+number+"/"):
-		return q.number || q.perhaps(loose, "number of the project")
+		return q.toldNumber() || q.perhaps(loose, "number of the project")
 	case caller == mover:
-		return !q.number && q.perhaps(loose, "number of the project "+member)
+		return !q.toldNumber() && q.perhaps(loose, "number of the project "+member)
 	}
 	return q.perhaps(loose, member+" has "+caller)
 }
@@ -99,7 +99,17 @@ const (
 	missing
 )
 
-func (q *inquiry) holds(c *cond) bool { return c == nil || q.value(c) == yes }
+// holds says whether a condition does. One with a function that is not known
+// is unknown as a whole, whatever its parts are.
+func (q *inquiry) holds(c *cond) bool {
+	switch {
+	case c == nil:
+		return true
+	case strings.Contains(c.String(), "someday"):
+		return q.guess(c.String()) == yes
+	}
+	return q.value(c) == yes
+}
 
 func (q *inquiry) value(c *cond) truth {
 	switch c.op {
@@ -150,7 +160,7 @@ func (q *inquiry) atom(text string) truth {
 		return no
 	case strings.Contains(text, "2027-01-01"), strings.Contains(text, "hasOnly"):
 		return yes
-	case strings.Contains(text, "someday"), strings.Contains(text, "!="), strings.Contains(text, "?"):
+	case strings.Contains(text, "!="), strings.Contains(text, "?"):
 		return q.guess(text)
 	case ofRun && q.gen1:
 		return missing // given for Cloud Run services only

@@ -320,7 +320,7 @@ func (q *inquiry) below(place string) bool {
 	case place == "projects/"+project:
 		return true
 	case strings.HasPrefix(place, "projects/"):
-		return q.number || q.perhaps(loose, "number of the project")
+		return q.toldNumber() || q.perhaps(loose, "number of the project")
 	}
 	for _, n := range q.above {
 		if n.kind+"s/"+n.id == place {
@@ -330,3 +330,7 @@ func (q *inquiry) below(place string) bool {
 	whole := len(q.above) > 0 && q.above[len(q.above)-1].kind == "organization"
 	return !whole && q.perhaps(open, "place of "+place)
 }
+
+// toldNumber says whether a document tells the number of the project: one of
+// the URLs of a service has it.
+func (q *inquiry) toldNumber() bool { return q.number || q.service != nil && !q.gen1 }
