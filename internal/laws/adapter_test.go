@@ -287,18 +287,18 @@ func ofEstate(e *estate.Estate, who string) gateAnswer {
 	if who == "" {
 		who = "allUsers"
 	}
+	var a gateAnswer
 	holds := [2]bool{true, true}
-	var expectations []rules.Expectation
-	for i := range holds {
-		expectations = append(expectations, rules.Expectation{Principal: who, Target: name, Allowed: i == 1, Where: estate.Where{File: "expectation", Line: i + 1}})
-	}
-	r := rules.Judge(e, rules.Options{Now: now, Expectations: expectations})
-	for _, f := range r.Findings {
-		if f.Rule == "access-expectation" && f.Where.File == "expectation" {
-			holds[f.Where.Line-1] = false
+	for i := range holds { // apart: findings alike are counted once
+		r := rules.Judge(e, rules.Options{Now: now, Expectations: []rules.Expectation{{Principal: who, Target: name, Allowed: i == 1}}})
+		a.public = r.Summary.Public > 0
+		for _, f := range r.Findings {
+			if f.Rule == "access-expectation" {
+				holds[i] = false
+			}
 		}
 	}
-	a := gateAnswer{clash: holds[0] && holds[1], public: r.Summary.Public > 0}
+	a.clash = holds[0] && holds[1]
 	switch {
 	case holds[1]:
 		a.outcome = allowed
