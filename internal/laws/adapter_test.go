@@ -1,6 +1,7 @@
 package laws
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -98,10 +99,13 @@ func (w world) runService() *runpb.Service {
 		InvokerIamDisabled: w.service.off, IapEnabled: w.service.iap, DefaultUriDisabled: w.service.noURL,
 		LatestReadyRevision: serviceID + "/revisions/orders-00001-abc",
 		TerminalCondition:   &runpb.Condition{Type: "Ready", State: runpb.Condition_CONDITION_SUCCEEDED},
-		Traffic:             []*runpb.TrafficTarget{{Type: runpb.TrafficTargetAllocationType_TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST, Percent: 100}},
+		Traffic: []*runpb.TrafficTarget{{
+			Type: runpb.TrafficTargetAllocationType_TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST, Percent: 100,
+		}},
 		Ingress: map[string]runpb.IngressTraffic{
 			"all": runpb.IngressTraffic_INGRESS_TRAFFIC_ALL, "internal": runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_ONLY,
-			"balancer": runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER, "none": runpb.IngressTraffic_INGRESS_TRAFFIC_NONE,
+			"balancer": runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER,
+			"none":     runpb.IngressTraffic_INGRESS_TRAFFIC_NONE,
 		}[w.service.ingress],
 	}
 	if w.service.deleted {
@@ -126,7 +130,8 @@ func (w world) function() *functionspb.Function {
 func (p *policy) proto() *iampb.Policy {
 	out := &iampb.Policy{Version: 3}
 	for _, b := range p.bindings {
-		out.Bindings = append(out.Bindings, &iampb.Binding{Role: b.role, Members: slices.Clone(b.members), Condition: b.when.proto()})
+		out.Bindings = append(out.Bindings,
+			&iampb.Binding{Role: b.role, Members: slices.Clone(b.members), Condition: b.when.proto()})
 	}
 	return out
 }
@@ -158,7 +163,8 @@ func (w world) denyList() []*denypb.Policy {
 			ExceptionPermissions: d.excepted, DenialCondition: d.when.proto(),
 		}
 		out = append(out, &denypb.Policy{
-			Name:  "policies/cloudresourcemanager.googleapis.com%2F" + strings.ReplaceAll(d.on, "/", "%2F") + "/denypolicies/d" + string(rune('0'+i)),
+			Name: fmt.Sprintf("policies/cloudresourcemanager.googleapis.com%%2F%s/denypolicies/d%d",
+				strings.ReplaceAll(d.on, "/", "%2F"), i),
 			Kind:  "DenyPolicy",
 			Rules: []*denypb.PolicyRule{{Kind: &denypb.PolicyRule_DenyRule{DenyRule: rule}}},
 		})
@@ -177,13 +183,18 @@ func (w world) roleList() []*adminpb.Role {
 func (w world) tagList() []evidence.Tag {
 	out := []evidence.Tag{}
 	for k, v := range w.tags {
-		out = append(out, evidence.Tag{NamespacedKey: k, NamespacedValue: k + "/" + v, Key: "tagKeys/1", Value: "tagValues/" + v})
+		out = append(out, evidence.Tag{
+			NamespacedKey: k, NamespacedValue: k + "/" + v, Key: "tagKeys/1", Value: "tagValues/" + v,
+		})
 	}
 	return out
 }
 
 func (s *settings) proto() *iappb.IapSettings {
-	out := &iappb.IapSettings{Name: "projects/" + number + "/iap_web/cloud_run-" + region + "/services/" + name, AccessSettings: &iappb.AccessSettings{}}
+	out := &iappb.IapSettings{
+		Name:           "projects/" + number + "/iap_web/cloud_run-" + region + "/services/" + name,
+		AccessSettings: &iappb.AccessSettings{},
+	}
 	if s.options {
 		out.AccessSettings.CorsSettings = &iappb.CorsSettings{AllowHttpOptions: wrapperspb.Bool(true)}
 	}
@@ -225,7 +236,8 @@ func (w world) estate() *estate.Estate {
 		e.Policies = append(e.Policies, w.own.estate(target.Name))
 	}
 	whole := len(w.above) > 0 && w.above[len(w.above)-1].kind == "organization"
-	e.PoliciesComplete = w.own != nil && whole && !slices.ContainsFunc(w.above, func(n node) bool { return n.policy == nil })
+	unread := slices.ContainsFunc(w.above, func(n node) bool { return n.policy == nil })
+	e.PoliciesComplete = w.own != nil && whole && !unread
 	return e
 }
 
@@ -290,7 +302,8 @@ func ofEstate(e *estate.Estate, who string) gateAnswer {
 	var a gateAnswer
 	holds := [2]bool{true, true}
 	for i := range holds { // apart: findings alike are counted once
-		r := rules.Judge(e, rules.Options{Now: now, Expectations: []rules.Expectation{{Principal: who, Target: name, Allowed: i == 1}}})
+		stated := rules.Expectation{Principal: who, Target: name, Allowed: i == 1}
+		r := rules.Judge(e, rules.Options{Now: now, Expectations: []rules.Expectation{stated}})
 		a.public = r.Summary.Public > 0
 		for _, f := range r.Findings {
 			if f.Rule == "access-expectation" {

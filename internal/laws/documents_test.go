@@ -80,7 +80,10 @@ func (w world) theCase(s spelling) files {
 	if w.tags != nil {
 		tags := []map[string]string{}
 		for _, t := range w.tagList() {
-			tags = append(tags, map[string]string{"namespacedTagKey": t.NamespacedKey, "namespacedTagValue": t.NamespacedValue, "tagKey": t.Key, "tagValue": t.Value})
+			tags = append(tags, map[string]string{
+				"namespacedTagKey": t.NamespacedKey, "namespacedTagValue": t.NamespacedValue,
+				"tagKey": t.Key, "tagValue": t.Value,
+			})
 		}
 		out.add("tags.json", tags, plain)
 	}
@@ -109,7 +112,7 @@ func (w world) shared(out files) {
 		out.add("groups.json", w.groups, plain)
 	}
 	if w.number {
-		out.add("project.json", map[string]string{"projectId": project, "projectNumber": number, "lifecycleState": "ACTIVE"}, plain)
+		out.add("project.json", map[string]string{"projectId": project, "projectNumber": number}, plain)
 	}
 }
 
@@ -138,11 +141,21 @@ func (w world) ancestorDocument() []map[string]any {
 	return out
 }
 
+// The words for ingress in a gen1 function and in a Knative service.
+var (
+	gen1Ingress = map[string]string{
+		"all": "ALLOW_ALL", "internal": "ALLOW_INTERNAL_ONLY", "balancer": "ALLOW_INTERNAL_AND_GCLB",
+	}
+	knativeIngress = map[string]string{
+		"all": "all", "internal": "internal", "balancer": "internal-and-cloud-load-balancing", "none": "none",
+	}
+)
+
 func (w world) functionDocument() map[string]any {
 	return map[string]any{
 		"name": gen1ID, "status": "ACTIVE", "entryPoint": "main", "runtime": "nodejs20", "versionId": "1",
 		"httpsTrigger":    map[string]string{"url": gen1URL, "securityLevel": "SECURE_ALWAYS"},
-		"ingressSettings": map[string]string{"all": "ALLOW_ALL", "internal": "ALLOW_INTERNAL_ONLY", "balancer": "ALLOW_INTERNAL_AND_GCLB"}[w.service.ingress],
+		"ingressSettings": gen1Ingress[w.service.ingress],
 	}
 }
 
@@ -151,10 +164,12 @@ func (w world) serviceDocument(s spelling) any {
 		return raw(w.runService())
 	}
 	annotations := map[string]string{
-		"run.googleapis.com/ingress": map[string]string{"all": "all", "internal": "internal", "balancer": "internal-and-cloud-load-balancing", "none": "none"}[w.service.ingress],
+		"run.googleapis.com/ingress": knativeIngress[w.service.ingress],
 		"run.googleapis.com/urls":    fmt.Sprintf(`["https://%s","https://%s"]`, longHost, hashHost),
 	}
-	for key, on := range map[string]bool{"invoker-iam-disabled": w.service.off, "iap-enabled": w.service.iap, "default-url-disabled": w.service.noURL} {
+	for key, on := range map[string]bool{
+		"invoker-iam-disabled": w.service.off, "iap-enabled": w.service.iap, "default-url-disabled": w.service.noURL,
+	} {
 		if on {
 			annotations["run.googleapis.com/"+key] = "true"
 		}
@@ -227,7 +242,8 @@ func (w world) theExport(s spelling) []byte {
 		}
 	}
 	for _, k := range slices.Sorted(maps.Keys(w.roles)) {
-		line("iam.googleapis.com/Role", "//iam.googleapis.com/"+k, nil, map[string]any{"name": k, "includedPermissions": w.roles[k], "deleted": w.roles[k] == nil}, nil)
+		role := map[string]any{"name": k, "includedPermissions": w.roles[k], "deleted": w.roles[k] == nil}
+		line("iam.googleapis.com/Role", "//iam.googleapis.com/"+k, nil, role, nil)
 	}
 	kind, full := "run.googleapis.com/Service", "//run.googleapis.com/"+serviceID
 	var data any

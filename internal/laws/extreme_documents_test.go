@@ -2,15 +2,12 @@ package laws
 
 import (
 	"cmp"
-	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"cloud.google.com/go/functions/apiv2/functionspb"
-	"cloud.google.com/go/iam/admin/apiv1/adminpb"
 	"cloud.google.com/go/iam/apiv1/iampb"
 	denypb "cloud.google.com/go/iam/apiv2/iampb"
 	"cloud.google.com/go/iap/apiv1/iappb"
@@ -18,8 +15,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
-	"diagnose/internal/credential"
-	"diagnose/internal/credential/credentialtest"
 	"diagnose/internal/evidence"
 )
 
@@ -136,7 +131,9 @@ func (a *about) search() {
 	slices.Sort(a.roles)
 	a.roles = slices.Compact(a.roles)
 	for _, t := range tagTest.FindAllStringSubmatch(all, -1) {
-		a.tags = append(a.tags, evidence.Tag{NamespacedKey: t[1], NamespacedValue: t[1] + "/" + t[2], Key: "tagKeys/77", Value: "tagValues/77"})
+		a.tags = append(a.tags, evidence.Tag{
+			NamespacedKey: t[1], NamespacedValue: t[1] + "/" + t[2], Key: "tagKeys/77", Value: "tagValues/77",
+		})
 	}
 	if m := orgName.FindStringSubmatch(all); m != nil {
 		a.org = m[1]
@@ -176,8 +173,10 @@ func (a *about) addService() {
 	} {
 		a.add("service.json", label, func(s *evidence.Snapshot) {
 			svc := &runpb.Service{
-				Name: a.service, Uri: "https://" + a.host, Urls: []string{"https://" + a.host}, Ingress: runpb.IngressTraffic_INGRESS_TRAFFIC_ALL,
-				LatestReadyRevision: a.service + "/revisions/r1", TerminalCondition: &runpb.Condition{Type: "Ready", State: runpb.Condition_CONDITION_SUCCEEDED},
+				Name: a.service, Uri: "https://" + a.host, Urls: []string{"https://" + a.host},
+				Ingress:             runpb.IngressTraffic_INGRESS_TRAFFIC_ALL,
+				LatestReadyRevision: a.service + "/revisions/r1",
+				TerminalCondition:   &runpb.Condition{Type: "Ready", State: runpb.Condition_CONDITION_SUCCEEDED},
 			}
 			change(svc)
 			s.Service = known(svc, "service.json")
@@ -195,17 +194,26 @@ func (a *about) addFunction() {
 			ServiceConfig: &functionspb.ServiceConfig{Service: a.service, Uri: "https://" + a.host}}
 	}
 	put := func(label string, f *functionspb.Function) {
-		a.add("function.json", label, func(s *evidence.Snapshot) { s.Function = known(evidence.Function{Function: f}, "function.json") })
+		a.add("function.json", label, func(s *evidence.Snapshot) {
+			s.Function = known(evidence.Function{Function: f}, "function.json")
+		})
 	}
 	put("v2", second())
 	failed := second()
 	failed.State = functionspb.Function_FAILED
 	put("failed", failed)
 	event := second()
-	event.EventTrigger = &functionspb.EventTrigger{EventType: "google.cloud.pubsub.topic.v1.messagePublished", ServiceAccountEmail: "events@shop.iam.gserviceaccount.com"}
+	event.EventTrigger = &functionspb.EventTrigger{
+		EventType:           "google.cloud.pubsub.topic.v1.messagePublished",
+		ServiceAccountEmail: "events@shop.iam.gserviceaccount.com",
+	}
 	put("event", event)
-	if !a.Service.Known() && !a.Policy.Known() && !strings.HasSuffix(urlText(a.Request.Or(evidence.Request{}).URL), "run.app") {
-		put("gen1", &functionspb.Function{Name: id, Environment: functionspb.Environment_GEN_1, State: functionspb.Function_ACTIVE, Url: gen1URL, ServiceConfig: &functionspb.ServiceConfig{}})
+	ofRun := strings.Contains(urlText(a.Request.Or(evidence.Request{}).URL), ".run.app")
+	if !a.Service.Known() && !a.Policy.Known() && !ofRun {
+		put("gen1", &functionspb.Function{
+			Name: id, Environment: functionspb.Environment_GEN_1, State: functionspb.Function_ACTIVE, Url: gen1URL,
+			ServiceConfig: &functionspb.ServiceConfig{},
+		})
 	}
 }
 
@@ -213,7 +221,9 @@ func (a *about) addFunction() {
 // use a role.
 func (a *about) grants(role string) map[string]*iampb.Policy {
 	out := map[string]*iampb.Policy{"empty": {}}
-	for label, m := range map[string]string{"everyone": "allUsers", "any account": "allAuthenticatedUsers", "the caller": a.caller, "the agent": a.agent()} {
+	for label, m := range map[string]string{
+		"everyone": "allUsers", "any account": "allAuthenticatedUsers", "the caller": a.caller, "the agent": a.agent(),
+	} {
 		out[role+" for "+label] = &iampb.Policy{Version: 3, Bindings: []*iampb.Binding{{Role: role, Members: []string{m}}}}
 	}
 	return out
@@ -227,7 +237,9 @@ func (a *about) addPolicies() {
 	}
 	if !a.FunctionPolicy.Known() {
 		for label, p := range a.grants("roles/cloudfunctions.invoker") {
-			a.add("function-policy.json", label, func(s *evidence.Snapshot) { s.FunctionPolicy = known(p, "function-policy.json") })
+			a.add("function-policy.json", label, func(s *evidence.Snapshot) {
+				s.FunctionPolicy = known(p, "function-policy.json")
+			})
 		}
 	}
 	if a.Ancestors.Known() {
@@ -255,7 +267,7 @@ func (a *about) addDeny() {
 		a.add("deny-policies.json", label, func(s *evidence.Snapshot) { s.DenyPolicies = known(list, "deny-policies.json") })
 	}
 	put("none")
-	for _, permission := range []string{"run.googleapis.com/routes.invoke", "iap.googleapis.com/webServiceVersions.accessViaIAP"} {
+	for _, permission := range []string{denyInvoke, denyIAP} {
 		put(permission+" for everyone", &denypb.Policy{
 			Name: "policies/cloudresourcemanager.googleapis.com%2Fprojects%2F" + a.project + "/denypolicies/all",
 			Rules: []*denypb.PolicyRule{{Kind: &denypb.PolicyRule_DenyRule{DenyRule: &denypb.DenyRule{
@@ -277,133 +289,10 @@ func (a *about) addIAP() {
 		"plain":                {},
 		"OPTIONS pass":         {CorsSettings: &iappb.CorsSettings{AllowHttpOptions: wrapperspb.Bool(true)}},
 		"identity platform":    {GcipSettings: &iappb.GcipSettings{TenantIds: []string{"_1"}}},
-		"programmatic clients": {OauthSettings: &iappb.OAuthSettings{ProgrammaticClients: []string{"1-x.apps.googleusercontent.com"}}},
+		"programmatic clients": {OauthSettings: &iappb.OAuthSettings{ProgrammaticClients: []string{"1-x.apps"}}},
 	} {
 		a.add("iap-settings.json", label, func(s *evidence.Snapshot) {
 			s.IAPSettings = known(&iappb.IapSettings{AccessSettings: access}, "iap-settings.json")
 		})
-	}
-}
-
-// addNames adds what the names in the policies stand for.
-func (a *about) addNames() {
-	if !a.Roles.Known() && len(a.roles) > 0 {
-		for label, permissions := range map[string][]string{"with the permission": {runInvoke, gen1Invoke, iapAccess}, "without": {"run.services.get"}} {
-			var list []*adminpb.Role
-			for _, r := range a.roles {
-				list = append(list, &adminpb.Role{Name: r, IncludedPermissions: permissions})
-			}
-			a.add("roles.json", label, func(s *evidence.Snapshot) { s.Roles = known(list, "roles.json") })
-		}
-	}
-	if !a.Groups.Known() && len(a.groups) > 0 {
-		for label, members := range map[string][]string{"of the caller": {a.caller, a.agent()}, "empty": {}} {
-			all := map[string][]string{}
-			for _, g := range a.groups {
-				all[g] = members
-			}
-			a.add("groups.json", label, func(s *evidence.Snapshot) { s.Groups = known(all, "groups.json") })
-		}
-	}
-	if !a.Tags.Known() {
-		a.add("tags.json", "none", func(s *evidence.Snapshot) { s.Tags = known([]evidence.Tag{}, "tags.json") })
-		for _, t := range a.tags {
-			a.add("tags.json", t.NamespacedValue, func(s *evidence.Snapshot) { s.Tags = known([]evidence.Tag{t}, "tags.json") })
-		}
-	}
-	if !a.Project.Known() {
-		a.add("project.json", a.number, func(s *evidence.Snapshot) {
-			s.Project = known(evidence.Project{ID: a.project, Number: a.number}, "project.json")
-		})
-	}
-}
-
-func (a *about) addRequest() {
-	if a.Request.Known() {
-		return
-	}
-	for label, r := range map[string]evidence.Request{
-		"from a VPC": {Origin: evidence.VPC}, "from a Google service": {Origin: evidence.GoogleService}, "from the internet": {Origin: evidence.Internet},
-		"OPTIONS": {Method: "OPTIONS"}, "long ago": {Time: now.AddDate(-3, 0, 0)}, "years later": {Time: now.AddDate(3, 0, 0)},
-		"an hour before": {Time: now.Add(-time.Hour)}, "without headers": {Headers: http.Header{}},
-	} {
-		if r.Headers != nil && a.Token.Known() {
-			continue
-		}
-		a.add("request.json", label, func(s *evidence.Snapshot) {
-			s.Request = known(r, "request.json")
-			if !r.Time.IsZero() {
-				s.Now, s.NowFrom = r.Time, "request.json"
-			}
-		})
-	}
-}
-
-// addCredential adds a token where the case says nothing of one. A question
-// about a principal supposes a correct token.
-func (a *about) addCredential() {
-	r := a.Request.Or(evidence.Request{})
-	if !a.Token.Known() && r.Principal == "" && r.Headers == nil && !a.Caller.Known() {
-		claims := map[string]any{"iss": "https://accounts.google.com", "aud": "https://" + a.host, "sub": "1", "email": "mover@shop.iam.gserviceaccount.com",
-			"email_verified": true, "iat": a.Now.Unix() - 60, "exp": a.Now.Unix() + 3000}
-		for label, text := range map[string]string{"garbage": "garbage", "of mover": credentialtest.Sign(claims)} {
-			a.add("token.jwt", label, func(s *evidence.Snapshot) { s.Token = known(credential.Decode(text), "token.jwt") })
-		}
-	}
-	if a.Token.Known() && !a.Keys.Known() {
-		right := string(credentialtest.JWKS())
-		wrong := regexp.MustCompile(`("n": ?"[^"]{20})[^"]{8}`).ReplaceAllString(right, "${1}AAAAAAAA")
-		for label, text := range map[string]string{"that verify": right, "that do not": wrong} {
-			a.add("jwks.json", label, func(s *evidence.Snapshot) { read(s, "jwks.json", text) })
-		}
-	}
-}
-
-// read reads a document as the program does.
-func read(s *evidence.Snapshot, document, text string) {
-	if err := evidence.Read(document, evidence.Source{Document: document}, []byte(text), s); err != nil {
-		panic(err)
-	}
-}
-
-func (a *about) addCallers() {
-	if !a.Trigger.Known() {
-		parts := strings.Split(a.service, "/")
-		a.add("trigger.json", "of another account", func(s *evidence.Snapshot) {
-			read(s, "trigger.json", `{"name":"projects/shop/locations/europe-west1/triggers/t","serviceAccount":"events@shop.iam.gserviceaccount.com",
-				"eventFilters":[{"attribute":"type","value":"google.cloud.pubsub.topic.v1.messagePublished"}],
-				"destination":{"cloudRun":{"service":"`+parts[5]+`","region":"`+parts[3]+`"}}}`)
-		})
-	}
-	if !a.Caller.Known() {
-		job := `{"name":"projects/shop/locations/europe-west1/jobs/j","schedule":"* * * * *","httpTarget":{"uri":"https://` + a.host + `/"`
-		for label, text := range map[string]string{
-			"without token":       job + `}}`,
-			"with an ID token":    job + `,"oidcToken":{"serviceAccountEmail":"mover@shop.iam.gserviceaccount.com"}}}`,
-			"with an OAuth token": job + `,"oauthToken":{"serviceAccountEmail":"mover@shop.iam.gserviceaccount.com"}}}`,
-		} {
-			a.add("caller.json", label, func(s *evidence.Snapshot) { read(s, "caller.json", text) })
-		}
-	}
-	if !a.Accounts.Known() {
-		a.add("service-account-policies.json", "empty", func(s *evidence.Snapshot) {
-			s.Accounts = known([]evidence.AccountPolicy{{Email: "mover@shop.iam.gserviceaccount.com", Policy: &iampb.Policy{}}}, "service-account-policies.json")
-		})
-	}
-}
-
-func (a *about) addObserved() {
-	for _, status := range []int{200, 401, 403, 404} {
-		if !a.Response.Known() {
-			a.add("response.http", http.StatusText(status), func(s *evidence.Snapshot) {
-				s.Response = known(evidence.Response{Status: status, Header: http.Header{}}, "response.http")
-			})
-		}
-		if !a.Logs.Known() {
-			a.add("log.json", http.StatusText(status), func(s *evidence.Snapshot) {
-				s.Logs = known([]evidence.LogEntry{{LogName: "projects/" + a.project + "/logs/run.googleapis.com%2Frequests",
-					Severity: "WARNING", Timestamp: a.Now, ResourceType: "cloud_run_revision", Status: status}}, "log.json")
-			})
-		}
 	}
 }

@@ -80,7 +80,8 @@ func stand(s evidence.Snapshot, strict bool, found *tally, of func(extreme) stri
 		n++
 		if kind := turned(before, judge(more, strict), x); kind != "" {
 			found.add(kind, func() string {
-				return fmt.Sprintf("%s, with %s %s\n\tbefore: %s\n\tafter: %s", of(x), x.document, x.label, before.headline, judge(more, strict).headline)
+				return fmt.Sprintf("%s, with %s %s\n\tbefore: %s\n\tafter: %s",
+					of(x), x.document, x.label, before.headline, judge(more, strict).headline)
 			})
 		}
 	}
@@ -90,6 +91,7 @@ func stand(s evidence.Snapshot, strict bool, found *tally, of func(extreme) stri
 // TestProvenStands is the law of the basis: whatever document is added to a
 // proven verdict, the decision stays.
 func TestProvenStands(t *testing.T) {
+	t.Parallel()
 	t.Run("stories", func(t *testing.T) {
 		found, n := newTally(), 0
 		for _, story := range fixtures.Names() {
@@ -110,7 +112,7 @@ func TestProvenStands(t *testing.T) {
 	})
 	t.Run("worlds", func(t *testing.T) {
 		found, n := newTally(), 0
-		forWorlds(count(20), func(w world) {
+		forWorlds(count(40), func(w world) {
 			n += stand(w.snapshot(), false, found, func(extreme) string { return w.String() })
 		})
 		t.Logf("%d documents added", n)
@@ -134,6 +136,7 @@ func (l lack) known(single map[string]bool) bool {
 // TestLessProvesNothingElse takes documents away: what is then proven is what
 // the whole says.
 func TestLessProvesNothingElse(t *testing.T) {
+	t.Parallel()
 	found, n := newTally(), 0
 	for _, story := range fixtures.Names() {
 		all := parts(t, story, 2)
@@ -200,8 +203,9 @@ func lesser(w world, judged *int) string {
 
 // TestLessOfWorlds does so with random organizations.
 func TestLessOfWorlds(t *testing.T) {
+	t.Parallel()
 	found, n := newTally(), 0
-	forWorlds(count(20), func(w world) {
+	forWorlds(count(80), func(w world) {
 		found.fault(w, func(w world) string { return lesser(w, &n) })
 	})
 	t.Logf("%d cases with less", n)

@@ -84,9 +84,10 @@ func (m maker) policy(conditions bool) *policy {
 
 func (m maker) denial() denial {
 	d := denial{
-		on: pick(m, "projects/shop", "projects/shop", "projects/123456789012", "folders/7", "organizations/1", "organizations/1", "organizations/2"),
-		permissions: []string{pick(m, "run.googleapis.com/routes.invoke", "run.googleapis.com/routes.invoke", "run.googleapis.com/routes.*",
-			"iap.googleapis.com/webServiceVersions.accessViaIAP", "run.googleapis.com/services.get", "cloudfunctions.googleapis.com/functions.invoke")},
+		on: pick(m, "projects/shop", "projects/shop", "projects/123456789012", "folders/7", "organizations/1",
+			"organizations/1", "organizations/2"),
+		permissions: []string{pick(m, denyInvoke, denyInvoke, "run.googleapis.com/routes.*", denyIAP,
+			"run.googleapis.com/services.get", "cloudfunctions.googleapis.com/functions.invoke")},
 	}
 	for range 1 + m.IntN(2) {
 		d.principals = append(d.principals, m.denied())
@@ -95,7 +96,7 @@ func (m maker) denial() denial {
 		d.exceptions = []string{m.denied()}
 	}
 	if m.one(8) {
-		d.excepted = []string{"run.googleapis.com/routes.invoke"}
+		d.excepted = []string{denyInvoke}
 	}
 	if m.one(3) {
 		d.when = &cond{atom: pick(m, `resource.matchTag("1/env", "prod")`, `resource.matchTag("1/env", "dev")`)}
@@ -107,7 +108,8 @@ func (m maker) denial() denial {
 }
 
 func (m maker) denied() string {
-	return pick(m, "principalSet://goog/public:all", "principalSet://goog/public:all", "principal://goog/subject/ana@example.com",
+	return pick(m, "principalSet://goog/public:all", "principalSet://goog/public:all",
+		"principal://goog/subject/ana@example.com",
 		"principal://goog/subject/bob@other.example", "principalSet://goog/group/staff@example.com",
 		"principal://iam.googleapis.com/projects/-/serviceAccounts/mover@shop.iam.gserviceaccount.com",
 		"principal://iam.googleapis.com/projects/-/serviceAccounts/service-123456789012@gcp-sa-iap.iam.gserviceaccount.com",
@@ -144,7 +146,9 @@ func (m maker) world() world {
 }
 
 func (m maker) ancestors() []node {
-	all := []node{{"project", project, m.policy(true)}, {"folder", folder, m.policy(true)}, {"organization", org, m.policy(true)}}
+	all := []node{
+		{"project", project, m.policy(true)}, {"folder", folder, m.policy(true)}, {"organization", org, m.policy(true)},
+	}
 	switch {
 	case m.one(4):
 		all = all[:1+m.IntN(2)] // provably not whole
@@ -169,11 +173,13 @@ func (w *world) documents(m maker) {
 		if m.one(3) {
 			continue
 		}
-		w.roles[r] = pick(m, nil, []string{"run.services.get"}, []string{runInvoke, gen1Invoke}, []string{runInvoke}, []string{iapAccess, runInvoke})
+		w.roles[r] = pick(m, nil, []string{"run.services.get"}, []string{runInvoke, gen1Invoke}, []string{runInvoke},
+			[]string{iapAccess, runInvoke})
 	}
 	for _, g := range []string{staff, inner} {
 		if !m.one(3) {
-			w.groups[g] = pick(m, []string{}, []string{ana}, []string{bob, mover}, []string{inner}, []string{staff, robot}, []string{iapAgent})
+			w.groups[g] = pick(m, []string{}, []string{ana}, []string{bob, mover}, []string{inner}, []string{staff, robot},
+				[]string{iapAgent})
 		}
 	}
 	if m.one(2) {

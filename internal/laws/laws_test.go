@@ -115,6 +115,7 @@ type fault func(world) string
 // TestReference compares the program's verdicts with the plain decision: they
 // claim neither more nor less.
 func TestReference(t *testing.T) {
+	t.Parallel()
 	found, n := newTally(), count(1)
 	forWorlds(n, func(w world) {
 		found.fault(w, func(w world) string {
@@ -128,7 +129,8 @@ func TestReference(t *testing.T) {
 // TestReferenceStrictly does so where nothing may be supposed: then every
 // decision is a proven one.
 func TestReferenceStrictly(t *testing.T) {
-	found, n := newTally(), count(4)
+	t.Parallel()
+	found, n := newTally(), count(10)
 	forWorlds(n, func(w world) {
 		found.fault(w, func(w world) string {
 			v := judge(w.snapshot(), true)
@@ -182,6 +184,7 @@ func turning(r ruling) string {
 // TestReferenceKnowsEnough guards the comparison: a reference that leaves
 // everything open would agree with everything.
 func TestReferenceKnowsEnough(t *testing.T) {
+	t.Parallel()
 	seen := map[string]int{}
 	n := 3000
 	forWorlds(n, func(w world) {

@@ -276,8 +276,10 @@ func (q *inquiry) granted(layers []*policy, permission, caller string) bool {
 // carriers are the predefined roles drawn here, with what they have of the
 // three permissions.
 var carriers = map[string][]string{
-	"roles/run.invoker": {runInvoke}, "roles/run.servicesInvoker": {runInvoke}, "roles/cloudfunctions.invoker": {gen1Invoke},
-	"roles/viewer": {}, "roles/run.viewer": {}, "roles/run.jobsExecutor": {}, "roles/iam.securityAdmin": {},
+	"roles/run.invoker": {runInvoke}, "roles/run.servicesInvoker": {runInvoke},
+	"roles/cloudfunctions.invoker": {gen1Invoke},
+	"roles/viewer":                 {}, "roles/run.viewer": {},
+	"roles/run.jobsExecutor": {}, "roles/iam.securityAdmin": {},
 	"roles/owner": {runInvoke, gen1Invoke}, "roles/editor": {runInvoke, gen1Invoke},
 	"roles/run.admin": {runInvoke}, "roles/run.developer": {runInvoke},
 	"roles/cloudfunctions.developer": {runInvoke, gen1Invoke}, "roles/firebase.admin": {runInvoke, gen1Invoke},
@@ -304,14 +306,16 @@ func (q *inquiry) denied(permission, caller string) bool {
 		return q.perhaps(usual, "deny policies against "+permission)
 	}
 	return slices.ContainsFunc(q.deny, func(d denial) bool {
-		return d.covers(permission) && q.below(d.on) && q.anyOf(d.principals, caller) && !q.anyOf(d.exceptions, caller) && q.holds(d.when)
+		return d.covers(permission) && q.below(d.on) && q.anyOf(d.principals, caller) &&
+			!q.anyOf(d.exceptions, caller) && q.holds(d.when)
 	})
 }
 
 func (d denial) covers(permission string) bool {
-	full := map[string]string{runInvoke: "run.googleapis.com/routes.invoke", iapAccess: "iap.googleapis.com/webServiceVersions.accessViaIAP"}[permission]
+	full := map[string]string{runInvoke: denyInvoke, iapAccess: denyIAP}[permission]
 	group := full[:strings.LastIndex(full, ".")] + ".*"
-	return (slices.Contains(d.permissions, full) || slices.Contains(d.permissions, group)) && !slices.Contains(d.excepted, full)
+	named := slices.Contains(d.permissions, full) || slices.Contains(d.permissions, group)
+	return named && !slices.Contains(d.excepted, full)
 }
 
 // below says whether the service is below the place of a deny policy.

@@ -112,9 +112,10 @@ var twins = []twin{
 
 // TestTwins asks every command that has an opinion about the same facts.
 func TestTwins(t *testing.T) {
+	t.Parallel()
 	for _, x := range twins {
 		t.Run(x.name, func(t *testing.T) {
-			found, n := newTally(), count(4)
+			found, n := newTally(), count(10)
 			forWorlds(n, func(w world) {
 				if w, ok := x.view(w); ok {
 					found.fault(w, x.seen)
@@ -250,9 +251,12 @@ func asItIs(w world) (world, bool) { return w, true }
 
 // TestDocuments writes worlds out and reads them back as every command does.
 func TestDocuments(t *testing.T) {
-	for _, x := range []twin{{"case", asItIs, caseFault}, {"change", asExpectation, changeFault(t)}, {"export", asExport, exportFault}} {
+	t.Parallel()
+	for _, x := range []twin{
+		{"case", asItIs, caseFault}, {"change", asExpectation, changeFault(t)}, {"export", asExport, exportFault},
+	} {
 		t.Run(x.name, func(t *testing.T) {
-			found, n := newTally(), count(50)
+			found, n := newTally(), count(80)
 			forWorlds(n, func(w world) {
 				if w, ok := x.view(w); ok {
 					found.fault(w, x.seen)

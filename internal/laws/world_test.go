@@ -27,6 +27,10 @@ const (
 	runInvoke  = "run.routes.invoke"
 	gen1Invoke = "cloudfunctions.functions.invoke"
 	iapAccess  = "iap.webServiceVersions.accessViaIAP"
+
+	// As deny policies spell them.
+	denyInvoke = "run.googleapis.com/routes.invoke"
+	denyIAP    = "iap.googleapis.com/webServiceVersions.accessViaIAP"
 )
 
 var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
