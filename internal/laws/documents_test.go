@@ -7,9 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"sigs.k8s.io/yaml"
 )
 
 // Worlds written out as the documents that Google's tools print. Nothing here
@@ -30,7 +30,11 @@ func (f files) add(name string, v any, s spelling) {
 	data := must(json.Marshal(v))
 	if s.yaml {
 		name = strings.TrimSuffix(name, ".json") + ".yaml"
-		data = must(yaml.JSONToYAML(data))
+		var plain any
+		if err := json.Unmarshal(data, &plain); err != nil {
+			panic(err)
+		}
+		data = must(yaml.Marshal(plain))
 	}
 	f[name] = data
 }
