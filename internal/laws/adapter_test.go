@@ -1,6 +1,7 @@
 package laws
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -31,6 +32,13 @@ func known[T any](v T, document string) evidence.Fact[T] {
 	return evidence.Known(v, evidence.Source{Document: document})
 }
 
+// read reads a document as the program does.
+func read(s *evidence.Snapshot, document, text string) {
+	if err := evidence.Read(document, evidence.Source{Document: document}, []byte(text), s); err != nil {
+		panic(err)
+	}
+}
+
 // snapshot is the world as the documents of one case.
 func (w world) snapshot() evidence.Snapshot {
 	s := evidence.Snapshot{Now: now, NowFrom: "request.json", Request: known(w.request(), "request.json")}
@@ -46,7 +54,8 @@ func (w world) snapshot() evidence.Snapshot {
 		s.Policy = known(w.own.proto(), "policy.json")
 	}
 	if !w.noAbove {
-		s.Ancestors = known(w.ancestorList(), "ancestor-policies.json")
+		// Read, so that a list that is not whole is known to be none.
+		read(&s, "ancestor-policies.json", string(must(json.Marshal(w.ancestorDocument()))))
 	}
 	if !w.noDeny {
 		s.DenyPolicies = known(w.denyList(), "deny-policies.json")
@@ -141,18 +150,6 @@ func (c *cond) proto() *expr.Expr {
 		return nil
 	}
 	return &expr.Expr{Title: "c", Expression: c.String()}
-}
-
-func (w world) ancestorList() []evidence.Ancestor {
-	var out []evidence.Ancestor
-	for _, n := range w.above {
-		a := evidence.Ancestor{ID: n.id, Type: n.kind}
-		if n.policy != nil {
-			a.Policy = known(n.policy.proto(), "ancestor-policies.json")
-		}
-		out = append(out, a)
-	}
-	return out
 }
 
 func (w world) denyList() []*denypb.Policy {

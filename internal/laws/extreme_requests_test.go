@@ -93,13 +93,6 @@ func (a *about) addCredential() {
 	}
 }
 
-// read reads a document as the program does.
-func read(s *evidence.Snapshot, document, text string) {
-	if err := evidence.Read(document, evidence.Source{Document: document}, []byte(text), s); err != nil {
-		panic(err)
-	}
-}
-
 func (a *about) addCallers() {
 	if !a.Trigger.Known() {
 		parts := strings.Split(a.service, "/")

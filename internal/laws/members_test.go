@@ -99,16 +99,13 @@ const (
 	missing
 )
 
-// holds says whether a condition does. One with a function that is not known
-// is unknown as a whole, whatever its parts are.
+// holds says whether a condition does. Whether one with a function that is not
+// known is unknown as a whole, or in that part only, can be read either way.
 func (q *inquiry) holds(c *cond) bool {
-	switch {
-	case c == nil:
-		return true
-	case strings.Contains(c.String(), "someday"):
-		return q.guess(c.String()) == yes
+	if c != nil && c.op != "" && strings.Contains(c.String(), "someday") {
+		q.ask(loose, "parts of a condition", 1)
 	}
-	return q.value(c) == yes
+	return c == nil || q.value(c) == yes
 }
 
 func (q *inquiry) value(c *cond) truth {
@@ -160,7 +157,7 @@ func (q *inquiry) atom(text string) truth {
 		return no
 	case strings.Contains(text, "2027-01-01"), strings.Contains(text, "hasOnly"):
 		return yes
-	case strings.Contains(text, "!="), strings.Contains(text, "?"):
+	case strings.Contains(text, "someday"), strings.Contains(text, "!="), strings.Contains(text, "?"):
 		return q.guess(text)
 	case ofRun && q.gen1:
 		return missing // given for Cloud Run services only
