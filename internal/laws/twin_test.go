@@ -154,13 +154,10 @@ func (f files) archive() []byte {
 	return txtar.Format(a)
 }
 
-// plainly forgets where a verdict's words come from.
-func plainly(v verdict) string { return v.String() }
-
 // caseFault compares the documents of a case, in all spellings, with the facts
 // they were written from.
 func caseFault(w world) string {
-	want := plainly(judge(w.snapshot(), false))
+	want := judge(w.snapshot(), false).String()
 	for _, s := range spellings {
 		folder, err := evidence.LoadFS(w.theCase(s).fs(), "case")
 		if err != nil {
@@ -170,10 +167,11 @@ func caseFault(w world) string {
 		if err != nil {
 			return fmt.Sprintf("an archive with %s is refused: %v", s, err)
 		}
-		for what, c := range map[string]evidence.Snapshot{"folder": folder, "archive": archive} {
-			if got := plainly(judge(c, false)); got != want {
-				return fmt.Sprintf("as a %s with %s: %s, and the same facts are %s", what, s, got, want)
-			}
+		if got := judge(folder, false).String(); got != want {
+			return fmt.Sprintf("a case with %s: %s, and the same facts are %s", s, got, want)
+		}
+		if got := judge(archive, false).String(); got != want {
+			return fmt.Sprintf("an archive with %s: %s, and the same facts are %s", s, got, want)
 		}
 	}
 	return ""
