@@ -212,42 +212,53 @@ func (w world) theChange(s spelling) files {
 	return out
 }
 
-// theExport is the world as an export of assets, one per line. It has no deny
-// policies and no groups.
-func (w world) theExport(s spelling) []byte {
-	var lines []string
-	chain := []string{}
-	for _, n := range w.above {
+// An export is assets, one per line.
+type export struct{ lines []string }
+
+// add writes one asset: its policy where there is one, else its data.
+func (e *export) add(kind, full string, ancestors []string, data, policy any) {
+	a := map[string]any{"name": full, "asset_type": kind, "ancestors": ancestors}
+	if policy != nil {
+		a["iam_policy"] = policy
+	} else {
+		a["resource"] = map[string]any{"version": "v1", "data": data}
+	}
+	e.lines = append(e.lines, string(must(json.Marshal(a))))
+}
+
+// nodes writes what is above the service, and returns its names.
+func (e *export) nodes(above []node) []string {
+	var chain []string
+	for _, n := range above {
 		id := n.id
 		if n.kind == "project" {
 			id = number
 		}
 		chain = append(chain, n.kind+"s/"+id)
 	}
-	line := func(kind, full string, ancestors []string, data, policy any) {
-		a := map[string]any{"name": full, "asset_type": kind, "ancestors": ancestors}
-		if policy != nil {
-			a["iam_policy"] = policy
-		} else {
-			a["resource"] = map[string]any{"version": "v1", "data": data}
-		}
-		lines = append(lines, string(must(json.Marshal(a))))
-	}
-	for i, n := range w.above {
+	for i, n := range above {
 		kind := "cloudresourcemanager.googleapis.com/" + strings.ToUpper(n.kind[:1]) + n.kind[1:]
 		full := "//cloudresourcemanager.googleapis.com/" + chain[i]
 		data := map[string]any{"name": n.kind + "s/" + n.id, "displayName": "x"}
 		if n.kind == "project" {
 			data = map[string]any{"projectId": project, "projectNumber": number, "name": "x"}
 		}
-		line(kind, full, chain[i:], data, nil)
+		e.add(kind, full, chain[i:], data, nil)
 		if n.policy != nil {
-			line(kind, full, chain[i:], nil, n.policy.document())
+			e.add(kind, full, chain[i:], nil, n.policy.document())
 		}
 	}
+	return chain
+}
+
+// theExport is the world as an export of assets. It has no deny policies and
+// no groups.
+func (w world) theExport(s spelling) []byte {
+	e := &export{}
+	chain := e.nodes(w.above)
 	for _, k := range slices.Sorted(maps.Keys(w.roles)) {
 		role := map[string]any{"name": k, "includedPermissions": w.roles[k], "deleted": w.roles[k] == nil}
-		line("iam.googleapis.com/Role", "//iam.googleapis.com/"+k, nil, role, nil)
+		e.add("iam.googleapis.com/Role", "//iam.googleapis.com/"+k, nil, role, nil)
 	}
 	kind, full := "run.googleapis.com/Service", "//run.googleapis.com/"+serviceID
 	var data any
@@ -257,9 +268,9 @@ func (w world) theExport(s spelling) []byte {
 	} else {
 		data = w.serviceDocument(s)
 	}
-	line(kind, full, chain, data, nil)
+	e.add(kind, full, chain, data, nil)
 	if w.own != nil {
-		line(kind, full, chain, nil, w.own.document())
+		e.add(kind, full, chain, nil, w.own.document())
 	}
-	return []byte(strings.Join(lines, "\n") + "\n")
+	return []byte(strings.Join(e.lines, "\n") + "\n")
 }
