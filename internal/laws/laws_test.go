@@ -19,10 +19,13 @@ var (
 type tally struct {
 	count   map[string]int
 	example map[string]string
-	seen    map[string]int // by coarser kind
+	seen    map[string]int            // by coarser kind
+	view    func(world) (world, bool) // what is looked at of a world, nil for all
 }
 
-func newTally() *tally { return &tally{map[string]int{}, map[string]string{}, map[string]int{}} }
+func newTally() *tally {
+	return &tally{count: map[string]int{}, example: map[string]string{}, seen: map[string]int{}}
+}
 
 // add counts one disagreement. example is called for the first of a kind.
 func (t *tally) add(kind string, example func() string) {
@@ -156,6 +159,9 @@ func (t *tally) fault(w world, f fault) {
 		return
 	}
 	w = shrink(w, func(c world) bool { return f(c) == kind })
+	if t.view != nil {
+		w, _ = t.view(w)
+	}
 	t.add(kind+"; "+turning(decide(w)), func() string { return explain(w) })
 }
 

@@ -29,11 +29,12 @@ func asEstate(w world) (world, bool) {
 }
 
 // asExpectation is a world about which an expectation can be stated. From
-// where the member calls is not said, so that ingress is left out of it.
+// where and on which URL the member calls is not said, so that ingress and the
+// default URL are left out of it.
 func asExpectation(w world) (world, bool) {
 	w, ok := asEstate(w.clone())
 	if ok {
-		w.service.ingress = "all"
+		w.service.ingress, w.service.noURL = "all", false
 	}
 	return w, ok
 }
@@ -116,6 +117,7 @@ func TestTwins(t *testing.T) {
 	for _, x := range twins {
 		t.Run(x.name, func(t *testing.T) {
 			found, n := newTally(), count(10)
+			found.view = x.view
 			forWorlds(n, func(w world) {
 				if w, ok := x.view(w); ok {
 					found.fault(w, x.seen)
@@ -255,6 +257,7 @@ func TestDocuments(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			found, n := newTally(), count(80)
+			found.view = x.view
 			forWorlds(n, func(w world) {
 				if w, ok := x.view(w); ok {
 					found.fault(w, x.seen)
