@@ -62,7 +62,7 @@ func wrongPublic(whose string, public bool, r ruling) string {
 	switch {
 	case public && !r.loose && only(r.usual) != allowed:
 		return fmt.Sprintf("%s calls it public, and without a credential it is %s", whose, outcomes(r.usual))
-	case !public && len(r.all) == 1 && r.all[allowed]:
+	case !public && !r.loose && len(r.all) == 1 && r.all[allowed]:
 		return fmt.Sprintf("%s does not call it public, and without a credential it is allowed", whose)
 	}
 	return ""
