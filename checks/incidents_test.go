@@ -137,7 +137,7 @@ content-type: text/html; charset=UTF-8
 HTTP/1.1 401 Unauthorized
 
 Invalid IAP credentials: JWT 'email' claim isn't a string
-`, []string{"iap-passed"}, ""},
+`, []string{"iap-token"}, ""},
 	{"INC-039", "https://github.com/googleapis/google-auth-library-python/issues/669", `
 -- response.http --
 HTTP/1.1 400 Bad Request

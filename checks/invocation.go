@@ -2,7 +2,6 @@ package checks
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -143,10 +142,7 @@ func (in *Invocation) resolveTarget() {
 // request was sent to.
 func (in *Invocation) hostHeader() string {
 	h := or(in.request.Headers.Get("Host"), in.request.Headers.Get(":authority"))
-	if name, _, err := net.SplitHostPort(h); err == nil {
-		return name
-	}
-	return h
+	return (&url.URL{Host: h}).Hostname()
 }
 
 // port is the port of the URL, "" for the usual one.

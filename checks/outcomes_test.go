@@ -101,7 +101,7 @@ func TestOutcomes(t *testing.T) {
 		{"public, expired token", []func(*evidence.Snapshot){bindings(public), claims(map[string]any{"exp": 1})}, "token-expiry", checks.Warn, "the service is public", checks.Allowed},
 		{"public, other audience", []func(*evidence.Snapshot){bindings(public), claims(map[string]any{"aud": "https://other.example"})}, "token-audience", checks.Warn, "the service is public", checks.Allowed},
 		{"public through the basic owner role", []func(*evidence.Snapshot){bindings(bind("roles/editor", "", "allUsers"))}, "access-public", checks.Pass, "roles/editor", checks.Allowed},
-		{"viewer for everybody opens nothing", []func(*evidence.Snapshot){bindings(bind("roles/viewer", "", "allUsers"))}, "access-granted", checks.Fail, "lacks run.routes.invoke", checks.Denied},
+		{"viewer for everybody opens nothing", []func(*evidence.Snapshot){bindings(bind("roles/viewer", "", "allUsers"))}, "access-granted", checks.Fail, "does not have run.routes.invoke", checks.Denied},
 		{"anyone with a Google account", []func(*evidence.Snapshot){bindings(bind("roles/run.invoker", "", "allAuthenticatedUsers"))}, "access-granted", checks.Pass, "roles/run.invoker", checks.Allowed},
 		{"functions invoker on a service", []func(*evidence.Snapshot){bindings(bind("roles/cloudfunctions.invoker", "", mover))}, "access-role-effective", checks.Fail, "roles/cloudfunctions.invoker", checks.Denied},
 		{"unknown custom role", []func(*evidence.Snapshot){bindings(bind("projects/shop/roles/caller", "", mover))}, "access-granted", checks.Unknown, "projects/shop/roles/caller", checks.Undetermined},
@@ -121,7 +121,7 @@ func TestOutcomes(t *testing.T) {
 			s.LatestReadyRevision = ""
 		})}, "service-ready", checks.Fail, "", checks.Denied},
 		{"no e-mail in the token", []func(*evidence.Snapshot){claims(map[string]any{"email": nil, "email_verified": nil})}, "token-email", checks.Warn, "", checks.Undetermined},
-		{"both headers", []func(*evidence.Snapshot){headers("Authorization: Basic eA==", "X-Serverless-Authorization: Bearer undefined")}, "credential-kind", checks.Fail, "opaque", checks.Denied},
+		{"both headers", []func(*evidence.Snapshot){headers("Authorization: Basic eA==", "X-Serverless-Authorization: Bearer undefined")}, "credential-kind", checks.Fail, "undefined", checks.Denied},
 		{"lower-case scheme", []func(*evidence.Snapshot){headers("Authorization: bearer ya29.abcdefghijklmnop")}, "credential-header", checks.Pass, "Authorization", checks.Denied},
 		{"two credentials", []func(*evidence.Snapshot){headers("Authorization: Bearer a.b.c", "Authorization: Bearer d.e.f")}, "credential-header", checks.Fail, "2 Authorization headers", checks.Denied},
 		{"no header", []func(*evidence.Snapshot){headers()}, "credential-present", checks.Fail, "no credential", checks.Denied},
