@@ -226,6 +226,8 @@ roles/iap.httpsResourceAccessor in IAP's own policy or above it, not run.invoker
 	id, who := in.iapIdentity()
 	got := in.iapSent()
 	switch {
+	case in.iapAsksOthers() != "":
+		return notApplicable("IAP has " + in.iapAsksOthers() + ", so whom it takes the caller for is not known")
 	case id.Anonymous:
 		return notApplicable("no credential, so there is nobody to ask about")
 	case !got.known, who == "" && !id.Google:

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"cmp"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -210,7 +211,11 @@ func (in *Invocation) otherPolicies() []possibility {
 	role := in.invokerRole()
 	members := in.askedAbout()
 	grant := func(member string) *iampb.Policy {
-		return &iampb.Policy{Bindings: []*iampb.Binding{{Role: role, Members: []string{member}}}}
+		p := &iampb.Policy{Bindings: []*iampb.Binding{{Role: role, Members: []string{member}}}}
+		if in.iap {
+			p.Bindings = append(p.Bindings, &iampb.Binding{Role: accessorRole, Members: []string{member}})
+		}
+		return p
 	}
 	texts := func(l layer, m string) string {
 		if m == "allUsers" {
@@ -315,20 +320,25 @@ func (in *Invocation) otherDenials() []possibility {
 
 // otherGroups: a domain that is matched by its name may have other members.
 func (in *Invocation) otherGroups() []possibility {
-	if in.Groups.Known() {
-		return nil
+	listed := in.Groups.Or(nil)
+	empty := maps.Clone(listed)
+	if empty == nil {
+		empty = map[string][]string{}
 	}
-	empty := map[string][]string{}
+	policies := []*iampb.Policy{in.IAPPolicy.Or(nil)}
 	for _, l := range in.layers {
-		for _, b := range l.Policy.GetBindings() {
+		policies = append(policies, l.Policy)
+	}
+	for _, p := range policies {
+		for _, b := range p.GetBindings() {
 			for _, m := range b.GetMembers() {
-				if k := iam.ParseMember(m).Kind; k == iam.Group || k == iam.Domain {
+				if k := iam.ParseMember(m).Kind; (k == iam.Group || k == iam.Domain) && listed[m] == nil {
 					empty[m] = []string{}
 				}
 			}
 		}
 	}
-	if len(empty) == 0 {
+	if len(empty) == len(listed) {
 		return nil
 	}
 	return []possibility{{"groups.json", "the caller is a member of the groups and domains that are bound", in.gatherCaller(),

@@ -40,7 +40,11 @@ func tokenCheck(c Check, run func(*Invocation, credential.Credential) Finding) C
 		case in.sent.supposed || in.sent.config && c.ID != "token-audience":
 			return notApplicable(in.sentWhat())
 		}
-		return run(in, t)
+		f := run(in, t)
+		if f.Outcome == Unknown && in.isPublic() {
+			return notApplicable(f.Message + "; the service is public, so this does not matter")
+		}
+		return f
 	}
 	return c
 }
