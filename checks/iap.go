@@ -35,6 +35,12 @@ func iapCheck(c Check, run func(*Invocation) Finding) Check {
 			return assume("service.json", "the service was not read", "IAP is off on the service", in.describeService()...)
 		}
 		f := run(in)
+		if f.Outcome == Fail && c.ID != "iap-agent" {
+			f.Assumes = append(f.Assumes, Assumption{
+				Text:   "no policy on all of IAP's resources of the project or region opens IAP",
+				Gather: []Command{gcloud("iap", "web", "get-iam-policy", "--project="+in.projectWord(), "--format=json")},
+			})
+		}
 		if !in.service().GetIapEnabled() && (f.Outcome == Fail || f.Outcome == Pass) {
 			f.Assumes = append(f.Assumes, Assumption{Document: "service.json", Text: "IAP stands before the service, as the observed answer shows", Gather: in.describeService()})
 		}
@@ -184,14 +190,14 @@ then sends IAP's cookie. Whether IAP takes OAuth access tokens is not establishe
 	switch {
 	case !got.known:
 		return unknown("IAP is on, and it is not known what the request sends", in.gatherCaller()...)
+	case in.iapAsksOthers() != "" && (got.supposed || c.Kind != credential.None):
+		return unknown("IAP has " + in.iapAsksOthers() + ", and what it then takes from a program is not documented")
 	case got.supposed || got.config && c.Kind == credential.IDToken:
 		return pass(in.sentWhat(), got.source)
 	case c.Kind == credential.None && in.iapSession():
 		return unknown("the request has IAP's session cookie, which does not show who signed in")
 	case c.Kind == credential.None:
 		return in.iapNone(cite)
-	case in.iapAsksOthers() != "":
-		return unknown("IAP has " + in.iapAsksOthers() + ", and what it then takes from a program is not documented")
 	case c.Kind == credential.IDToken, c.Kind == credential.SelfSigned:
 		return pass("the request sends "+an(c.Kind.String()), got.source)
 	case c.Kind == credential.AccessToken:
@@ -254,8 +260,6 @@ func (in *Invocation) iapAccess(id iam.Identity, who string) Finding {
 		return f
 	case d.State == iam.NotGranted:
 		f := fail(fmt.Sprintf("%s does not have %s on %s, so IAP refuses", subject(who), accessorRole, in.resource()), Answer{Status: 403}, in.IAPPolicy.Source.At("/bindings"))
-		f.Assumes = []Assumption{{Text: "no policy on all of IAP's resources of the project or region admits the caller",
-			Gather: []Command{gcloud("iap", "web", "get-iam-policy", "--project="+in.projectWord(), "--format=json")}}}
 		f.Fixes = in.grantAccessor(who)
 		return f
 	}

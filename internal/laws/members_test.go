@@ -135,8 +135,10 @@ func (q *inquiry) value(c *cond) truth {
 	return missing
 }
 
-func (q *inquiry) guess(key string) truth {
-	if q.perhaps(open, "condition "+key) {
+func (q *inquiry) guess(key string) truth { return q.guessed(open, key) }
+
+func (q *inquiry) guessed(kind sort, key string) truth {
+	if q.perhaps(kind, "condition "+key) {
 		return yes
 	}
 	return no
@@ -159,8 +161,8 @@ func (q *inquiry) atom(text string) truth {
 		return yes
 	case strings.Contains(text, "someday"), strings.Contains(text, "!="), strings.Contains(text, "?"):
 		return q.guess(text)
-	case ofRun && q.gen1:
-		return missing // given for Cloud Run services only
+	case q.asking != runInvoke && !strings.Contains(text, "matchTag"):
+		return q.guessed(loose, text) // what a function or IAP gives a condition is not in the facts
 	case ofRun && q.path == "":
 		return q.guess(text)
 	case strings.HasPrefix(text, "request.path.startsWith"):

@@ -35,6 +35,7 @@ type inquiry struct {
 	world
 	answers []answer // given so far, in the order asked
 	forced  []int    // the answers to give to the first questions
+	asking  string   // the permission asked about
 }
 
 type answer struct {
@@ -129,6 +130,12 @@ func next(answers []answer) []int {
 
 // decide follows the request through the gates in the order of its way.
 func (q *inquiry) decide() outcome {
+	if strings.HasSuffix(q.source, "load-balancer") && q.perhaps(usual, "what the load balancer leads to") {
+		return unsettled
+	}
+	if q.who == "" && !q.gen1 && q.perhaps(usual, "an event-driven function in front") {
+		return denied // it takes events only, and the request is known to have no headers
+	}
 	s := q.theService()
 	switch {
 	case s.deleted:
@@ -203,12 +210,16 @@ func (q *inquiry) either(key string) outcome {
 
 // access is the decision of IAM: boundaries, then deny, then allow.
 func (q *inquiry) access(caller, permission, key string, own *policy) outcome {
+	q.asking = permission
 	layers := q.layers(key, own, permission)
 	if q.granted(layers, permission, "") {
 		// Whether a deny stops callers of a public service is not established.
 		if q.denied(permission, "") || caller != "" && q.denied(permission, caller) {
 			return unsettled
 		}
+		return allowed
+	}
+	if permission == iapAccess && q.perhaps(usual, "policies on all of IAP's resources") {
 		return allowed
 	}
 	switch {
@@ -238,11 +249,7 @@ func (q *inquiry) layers(key string, own *policy, permission string) []*policy {
 		return &policy{bindings: []binding{{role: role, members: grants[q.ask(kind, key+" for "+permission, n)]}}}
 	}
 	if own == nil {
-		kind := open
-		if permission == iapAccess {
-			kind = loose
-		}
-		own = unread(kind, key)
+		own = unread(loose, key)
 	}
 	out := []*policy{own}
 	if q.noAbove {
@@ -254,7 +261,7 @@ func (q *inquiry) layers(key string, own *policy, permission string) []*policy {
 		}
 		out = append(out, n.policy)
 	}
-	if q.above[len(q.above)-1].kind != "organization" {
+	if q.above[len(q.above)-1].kind == "folder" {
 		out = append(out, unread(usual, "the ancestors above"))
 	}
 	return out
@@ -331,8 +338,8 @@ func (q *inquiry) below(place string) bool {
 			return true
 		}
 	}
-	whole := len(q.above) > 0 && q.above[len(q.above)-1].kind == "organization"
-	return !whole && q.perhaps(open, "place of "+place)
+	whole := len(q.above) > 0 && q.above[len(q.above)-1].kind != "folder"
+	return !whole && q.perhaps(loose, "place of "+place)
 }
 
 // toldNumber says whether a document tells the number of the project: one of
