@@ -82,6 +82,8 @@ Google cannot verify is passed on to the container. A private service is the usu
 		case in.isPublic():
 			how, cites := in.openToAll()
 			return pass(how, cites...)
+		case in.public.State == iam.Unknown && in.grantedAnyway():
+			return notApplicable("whether anyone may invoke is not known, and the caller may")
 		case in.ownUnread():
 			return assume(in.layers[0].document, "whether anyone may invoke is not known: "+in.ownPolicyName()+" was not read", "the service is not public",
 				in.readPolicy(in.layers[0])...)
@@ -92,6 +94,11 @@ Google cannot verify is passed on to the container. A private service is the usu
 		}
 		return notApplicable("private: allUsers is not granted, so a caller needs a credential")
 	},
+}
+
+// grantedAnyway reports whether the caller may invoke, whoever else may.
+func (in *Invocation) grantedAnyway() bool {
+	return !in.identity.Anonymous && in.question(in.permission, in.identity).Decide().State == iam.Granted
 }
 
 var accessGranted = Check{

@@ -34,19 +34,42 @@ func iapCheck(c Check, run func(*Invocation) Finding) Check {
 		case !in.iap:
 			return assume("service.json", "the service was not read", "IAP is off on the service", in.describeService()...)
 		}
-		f := run(in)
-		if f.Outcome == Fail && c.ID != "iap-agent" {
-			f.Assumes = append(f.Assumes, Assumption{
-				Text:   "no policy on all of IAP's resources of the project or region opens IAP",
-				Gather: []Command{gcloud("iap", "web", "get-iam-policy", "--project="+in.projectWord(), "--format=json")},
-			})
-		}
+		f := in.beforeIAP(c.ID, run)
 		if !in.service().GetIapEnabled() && (f.Outcome == Fail || f.Outcome == Pass) {
 			f.Assumes = append(f.Assumes, Assumption{Document: "service.json", Text: "IAP stands before the service, as the observed answer shows", Gather: in.describeService()})
 		}
 		return f
 	}
 	return c
+}
+
+// beforeIAP asks one question of IAP itself, unless its settings leave open
+// whom it asks and how. What it refuses supposes that nothing above its own
+// policy opens it, and is open where that is not known.
+func (in *Invocation) beforeIAP(id string, run func(*Invocation) Finding) Finding {
+	if id == "iap-agent" {
+		return run(in)
+	}
+	if s := in.iapAsksOthers(); s != "" && !in.preflightPasses() {
+		if id != "iap-credential" {
+			return notApplicable("IAP has " + s + ", so whom it takes the caller for is not known")
+		}
+		return unknown("IAP has " + s + ", and whom it then asks, and how, is not documented")
+	}
+	f := run(in)
+	if f.Outcome != Fail {
+		return f
+	}
+	if d := in.iapQuestion(iam.Anonymous()).Decide(); d.State == iam.Unknown && d.Binding != nil {
+		f.Outcome, f.Fixes, f.Gather = Unknown, nil, in.gatherOpen(d)
+		f.Message += "; whether IAP asks anybody is not known: " + d.Reason
+		return f
+	}
+	f.Assumes = append(f.Assumes, Assumption{
+		Text:   "no policy on all of IAP's resources of the project or region opens IAP",
+		Gather: []Command{gcloud("iap", "web", "get-iam-policy", "--project="+in.projectWord(), "--format=json")},
+	})
+	return f
 }
 
 // The settings of IAP that change whom it asks, and how.
@@ -153,10 +176,15 @@ func (in *Invocation) iapOpen() (Finding, bool) {
 	if d := in.iapQuestion(iam.Anonymous()).Decide(); d.State == iam.Granted {
 		return pass(fmt.Sprintf("IAP asks nobody: allUsers has %s on %s", d.Binding.Role, in.iapLayer(d.Binding)), in.citeIAP(d.Binding)), true
 	}
-	if in.request.Method == http.MethodOptions && in.iapAccessSettings().GetCorsSettings().GetAllowHttpOptions().GetValue() {
+	if in.preflightPasses() {
 		return pass("IAP lets OPTIONS pass without a credential", in.IAPSettings.Source.At("/accessSettings/corsSettings/allowHttpOptions")), true
 	}
 	return Finding{}, false
+}
+
+// preflightPasses reports whether IAP lets OPTIONS pass and that is asked.
+func (in *Invocation) preflightPasses() bool {
+	return in.request.Method == http.MethodOptions && in.iapAccessSettings().GetCorsSettings().GetAllowHttpOptions().GetValue()
 }
 
 func (in *Invocation) iapLayer(b *iam.BindingAccess) string {
@@ -190,8 +218,6 @@ then sends IAP's cookie. Whether IAP takes OAuth access tokens is not establishe
 	switch {
 	case !got.known:
 		return unknown("IAP is on, and it is not known what the request sends", in.gatherCaller()...)
-	case in.iapAsksOthers() != "" && (got.supposed || c.Kind != credential.None):
-		return unknown("IAP has " + in.iapAsksOthers() + ", and what it then takes from a program is not documented")
 	case got.supposed || got.config && c.Kind == credential.IDToken:
 		return pass(in.sentWhat(), got.source)
 	case c.Kind == credential.None && in.iapSession():
@@ -232,8 +258,6 @@ roles/iap.httpsResourceAccessor in IAP's own policy or above it, not run.invoker
 	id, who := in.iapIdentity()
 	got := in.iapSent()
 	switch {
-	case in.iapAsksOthers() != "":
-		return notApplicable("IAP has " + in.iapAsksOthers() + ", so whom it takes the caller for is not known")
 	case id.Anonymous:
 		return notApplicable("no credential, so there is nobody to ask about")
 	case !got.known, who == "" && !id.Google:

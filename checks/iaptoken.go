@@ -23,7 +23,7 @@ a JWT that a service account signed must be for the URL that is called.`,
 	if !got.known || c.Kind != credential.IDToken && c.Kind != credential.SelfSigned {
 		return notApplicable("no token for IAP to judge")
 	}
-	if got.supposed || in.iapAsksOthers() != "" {
+	if got.supposed {
 		return notApplicable("IAP is not asked about a token of this kind")
 	}
 	return worst(in.iapTokenFindings(got))

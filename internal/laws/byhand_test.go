@@ -44,7 +44,7 @@ func TestReferenceByHand(t *testing.T) {
 		"nothing is granted":  {no, no, nil},
 		"the caller":          {ok, ok, []fact{grants("roles/run.invoker", mover)}},
 		"the gen1 role":       {no, no, []fact{grants("roles/cloudfunctions.invoker", mover)}},
-		"anyone":              {ok, ok, []fact{grants("roles/run.invoker", "allUsers"), asks("")}},
+		"anyone":              {ok, both, []fact{grants("roles/run.invoker", "allUsers"), asks("")}},
 		"no account":          {no, no, []fact{grants("roles/owner", "allAuthenticatedUsers"), asks("")}},
 		"role unread":         {both, both, []fact{grants(custom, mover)}},
 		"group unlisted":      {both, both, []fact{grants("roles/run.invoker", staff)}},
@@ -66,7 +66,7 @@ func TestReferenceByHand(t *testing.T) {
 		"IAP, not its agent":  {no, no, []fact{passIAP(settings{}, "allUsers"), grants("roles/editor", mover)}},
 		"IAP, everyone":       {ok, ok, []fact{passIAP(settings{}, "allUsers"), grants("roles/run.invoker", iapAgent)}},
 		"IAP, other accounts": {both, both, []fact{passIAP(settings{foreign: true}), grants("roles/run.invoker", iapAgent)}},
-		"IAP, OPTIONS": {ok, ok, []fact{passIAP(settings{options: true}), grants("roles/editor", iapAgent), asks(""),
+		"IAP, OPTIONS": {ok, both, []fact{passIAP(settings{options: true}), grants("roles/editor", iapAgent), asks(""),
 			func(w *world) { w.method = "OPTIONS" }}},
 	} {
 		w := world{service: &service{ingress: "all"}, own: &policy{}, iap: &policy{}, above: plainAbove(), number: true,
