@@ -118,9 +118,31 @@ func (q Question) Decide() Decision {
 	case DenyUnknown:
 		q.maybeDenied(&d)
 	default:
-		q.allowed(&d)
+		if !q.publicDenied(&d) {
+			q.allowed(&d)
+		}
 	}
 	return d
+}
+
+// publicDenied decides where a rule covers everyone but the caller and the
+// service is public, or may be: whether such a request is asked for its caller
+// at all is not documented.
+func (q Question) publicDenied(d *Decision) bool {
+	anyone := q.Query
+	anyone.Identity = Anonymous()
+	if q.Identity.Anonymous || len(q.Deny) == 0 || anyone.Deny(q.Deny).State == NotDenied {
+		return false
+	}
+	public := anyone.Allow(q.Layers)
+	if public.State == NotGranted {
+		return false
+	}
+	d.Binding = public.first(public.State)
+	d.Reason = "allUsers may be able to invoke, and a deny rule covers everyone but the caller; Google does not " +
+		"document which one counts"
+	d.Open = append(d.Binding.needs(), Open{Document: UndocumentedFact, Reason: d.Reason})
+	return true
 }
 
 // Public answers the question for a request without credential.

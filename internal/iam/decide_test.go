@@ -66,6 +66,11 @@ func TestDecide(t *testing.T) {
 		{"public", []func(*Question){public}, Granted, ByBinding, nil},
 		{"public and denied", []func(*Question){public, deny(everyone, Granted)}, Unknown, ByNothing, []Document{UndocumentedFact}},
 		{"granted, public and denied", []func(*Question){grant, public, deny(ana, Granted)}, Unknown, ByNothing, []Document{UndocumentedFact}},
+		{"public, everyone but ana denied", []func(*Question){public, func(q *Question) {
+			p := denying(everyone)
+			p.Rules[0].GetDenyRule().ExceptionPrincipals = []string{ana}
+			q.Deny = []DenyLayer{{p, Granted, "projects/shop"}}
+		}}, Unknown, ByNothing, []Document{UndocumentedFact}},
 		{"perhaps public and denied", []func(*Question){custom, deny(ana, Granted)}, Unknown, ByNothing, []Document{RoleDefinitions}},
 		{"perhaps public", []func(*Question){custom}, Unknown, ByNothing, []Document{RoleDefinitions}},
 		{"check off, denied", []func(*Question){deny(everyone, Granted), func(q *Question) { q.CheckOff = Granted }}, Granted, ByCheckOff, nil},
