@@ -2,7 +2,6 @@ package checks
 
 import (
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -25,7 +24,9 @@ type Invocation struct {
 
 	request evidence.Request
 	url     *url.URL // what is called; nil where unknown
-	host    host     // by which the front end finds the service: the Host header, or the URL's host
+	seen    sighting // the answer that was observed
+	wrote   authorship
+	host    host // by which the front end finds the service: the Host header, or the URL's host
 	origin  evidence.Origin
 	client  string
 
@@ -73,7 +74,9 @@ type layer struct {
 // not decided by then stays unknown.
 func resolve(s *evidence.Snapshot, stop func() bool) *Invocation {
 	in := &Invocation{Snapshot: s, request: s.Request.Or(evidence.Request{}), stop: stop}
+	in.seen = in.sight()
 	in.resolveTarget()
+	in.wrote = in.author()
 	in.resolveCaller()
 	in.resolveCredential()
 	in.resolveClient()
@@ -82,7 +85,7 @@ func resolve(s *evidence.Snapshot, stop func() bool) *Invocation {
 	in.roles = iam.NewRoles(roles)
 	groups, _ := in.Groups.Get()
 	in.groups = iam.NewGroups(groups).Until(stop)
-	in.iap = in.service().GetIapEnabled() || in.author().who == iapAuthor
+	in.iap = in.service().GetIapEnabled() || !in.Service.Known() && in.wrote.who == iapAuthor
 	in.public = in.question(in.permission, iam.Anonymous()).Decide()
 	in.checked = in.identity
 	if in.iap {
@@ -115,7 +118,7 @@ func (in *Invocation) resolveTarget() {
 		in.url, _ = url.Parse(c.URL)
 	}
 	if in.url == nil {
-		in.url = in.observedURL()
+		in.url = in.seen.url
 	}
 	in.host = host{Kind: noHost}
 	if in.url != nil {
@@ -203,17 +206,6 @@ func (in *Invocation) triggered() bool {
 		return in.fn() != nil && parseName(in.fn().GetName()).ID == parseName(d.GetCloudFunction()).ID
 	}
 	return in.Function.Known() && in.stray == ""
-}
-
-// observedURL is the URL that the observed answer is to, nil where it does not
-// show.
-func (in *Invocation) observedURL() *url.URL {
-	for _, e := range in.Logs.Or(nil) {
-		if u, err := url.Parse(e.URL); err == nil && u.Host != "" {
-			return u
-		}
-	}
-	return nil
 }
 
 func (in *Invocation) resourceName() name {
@@ -493,10 +485,7 @@ func (in *Invocation) resolveClient() {
 	if in.client == "" {
 		in.client = in.sent.credential.Client()
 	}
-	agent := http.Header(in.request.Headers).Get("User-Agent")
-	for _, e := range in.Logs.Or(nil) {
-		agent = or(agent, e.UserAgent)
-	}
+	agent := in.userAgent()
 	for _, a := range agents {
 		if in.client == "" && strings.Contains(agent, a.contains) {
 			in.client = a.client
