@@ -9,10 +9,11 @@ var answerGate = Gate{"answer", "–", []Check{answerOrigin}}
 
 var answerOrigin = Check{
 	ID:    "answer-origin",
-	Title: "the answer came from the front end",
-	Doc: `Not every 401, 403 or 404 is Google's judgement on the invocation: the container has its own, IAP, Cloud Armor and API
-gateways have theirs, and so has a Google API called beside the service. Google's front end answers in HTML with a known
-sentence, and a refused request never reaches the container.`,
+	Title: "author of the answer",
+	Doc: `Not every 401, 403 or 404 is Google's judgement on the invocation: the container has its own, IAP, Cloud Armor,
+load balancers and API gateways have theirs, and so has a Google API called beside the service. Google's front end answers
+in HTML with a known sentence, and a refused request never reaches the container. What the container answered itself has
+passed every gate.`,
 	Ref:        "https://docs.cloud.google.com/run/docs/troubleshooting",
 	Confidence: Reported,
 	Run: func(in *Invocation) Finding {
@@ -20,6 +21,8 @@ sentence, and a refused request never reaches the container.`,
 		switch {
 		case !in.seen.known:
 			return notApplicable("no answer was observed")
+		case in.seen.foreign:
+			return warn(in.seen.note, in.seen.source)
 		case a.who == "":
 			return in.noted(notApplicable("it is not clear who wrote the observed answer"))
 		case a.who == frontEnd:

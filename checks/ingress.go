@@ -168,7 +168,7 @@ document of the service shows it; the policy audit log does.`,
 	Confidence: Documented,
 	Run: func(in *Invocation) Finding {
 		for i, e := range in.Logs.Or(nil) {
-			if !perimeterViolation(e) || !slices.Contains([]int{0, 403, 404}, in.seen.status) {
+			if !perimeterViolation(e) || !in.seen.foreign && !slices.Contains([]int{0, 403, 404}, in.seen.status) {
 				continue // the answer is another one than a perimeter gives
 			}
 			status := Answer{Status: 404, Also: []int{403}}

@@ -222,10 +222,11 @@ func (in *Invocation) resourceName() name {
 		n = parseName(fn.GetName())
 		n.ID = strings.ToLower(strings.ReplaceAll(n.ID, "_", "-"))
 	}
-	n.ID = or(n.ID, in.host.Service)
-	n.Location = or(n.Location, in.host.Region)
+	labels := in.seen.labels(or(n.ID, in.host.Service))
+	n.ID = or(n.ID, in.host.Service, labels.ID)
+	n.Location = or(n.Location, in.host.Region, labels.Location)
 	p := in.Project.Or(evidence.Project{})
-	n.Project = or(p.ID, n.Project, in.host.Project, p.Number, in.host.Number)
+	n.Project = or(p.ID, n.Project, in.host.Project, labels.Project, p.Number, in.host.Number)
 	return n
 }
 

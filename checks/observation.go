@@ -25,6 +25,7 @@ type sighting struct {
 	response *evidence.Response // nil for a log entry
 	entry    *evidence.LogEntry // nil for a response
 	note     string             // how another answer that was given differs, or ""
+	foreign  bool               // it is known to answer a request to another host than the one judged
 	beside   authorship         // of the log entry beside a response
 }
 
@@ -61,7 +62,8 @@ func (in *Invocation) responded() (sighting, bool) {
 	if !ok {
 		return sighting{}, false
 	}
-	return sighting{known: true, status: r.Status, source: in.Response.Source, time: r.Date, url: r.URL, response: &r}, true
+	out := sighting{known: true, status: r.Status, source: in.Response.Source, time: r.Date, url: r.URL, response: &r}
+	return out, true
 }
 
 // attempted is the answer that a configured caller says it got last.
@@ -85,12 +87,15 @@ func (in *Invocation) loggedAnswer() (sighting, bool) {
 		return sighting{}, false
 	}
 	e := list[best]
-	out := sighting{known: true, status: statusOf(e), source: in.Logs.Source.At(fmt.Sprintf("/%d", best)), time: e.Timestamp, entry: &e}
+	src := in.Logs.Source.At(fmt.Sprintf("/%d", best))
+	out := sighting{known: true, status: statusOf(e), source: src, time: e.Timestamp, entry: &e}
 	if u, err := url.Parse(e.URL); err == nil && u.Host != "" {
 		out.url = u
 	}
 	if in.fit(e) == otherHost {
-		out.note = fmt.Sprintf("%s is of a request to %s, and %s is judged", place(out.source), out.url.Hostname(), in.request.URL.Hostname())
+		out.foreign, out.entry = true, nil // what it says is nothing about this request
+		out.note = fmt.Sprintf("%s is of a request to %s, and %s is judged",
+			place(src), out.url.Hostname(), in.request.URL.Hostname())
 	}
 	return out, true
 }
@@ -154,6 +159,20 @@ func statusOf(e evidence.LogEntry) int {
 	return e.Status
 }
 
+// labels is the service or function that the observed entry is of, where that
+// can be the one of the given name; "" is any.
+func (s sighting) labels(id string) name {
+	if s.entry == nil {
+		return name{}
+	}
+	l := s.entry.Labels
+	n := name{Project: l["project_id"], Location: or(l["location"], l["region"]), ID: or(l["service_name"], l["function_name"])}
+	if n.ID == "" || id != "" && n.ID != id {
+		return name{}
+	}
+	return n
+}
+
 // userAgent is what the caller calls itself, in the request or in the observed
 // entry.
 func (in *Invocation) userAgent() string {
@@ -202,7 +221,8 @@ func textsOf(e evidence.LogEntry, src evidence.Source) []observedText {
 
 func isJSON(r evidence.Response) bool {
 	body := strings.TrimSpace(r.Body)
-	return strings.Contains(r.Header.Get("Content-Type"), "json") || strings.HasPrefix(body, "{") || strings.HasPrefix(body, "[")
+	said := strings.Contains(r.Header.Get("Content-Type"), "json")
+	return said || strings.HasPrefix(body, "{") || strings.HasPrefix(body, "[")
 }
 
 // says reports whether the observed answer has one of the phrases.

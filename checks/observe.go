@@ -17,6 +17,9 @@ func (in *Invocation) observe(v *Verdict) *Observation {
 	if in.seen.url != nil {
 		o.URL = in.seen.url.String()
 	}
+	if in.seen.foreign {
+		return o
+	}
 	o.Agrees = in.agreement(v, o)
 	if o.Agrees != Agrees {
 		o.Explanations = in.explain(v, o)
@@ -71,7 +74,8 @@ func (in *Invocation) requestLogs() Command {
 	if in.gen1 {
 		return in.logs(fmt.Sprintf(`resource.type="cloud_function" resource.labels.function_name=%q`, in.functionWord()))
 	}
-	return in.logs(fmt.Sprintf(`resource.type="cloud_run_revision" resource.labels.service_name=%q httpRequest.status>=400`, in.serviceWord()))
+	const filter = `resource.type="cloud_run_revision" resource.labels.service_name=%q httpRequest.status>=400`
+	return in.logs(fmt.Sprintf(filter, in.serviceWord()))
 }
 
 func (in *Invocation) auditLogs() Command {
@@ -80,8 +84,8 @@ func (in *Invocation) auditLogs() Command {
 
 // changeLogs reads who changed the policy of the target.
 func (in *Invocation) changeLogs() Command {
-	return in.logs(`log_id("cloudaudit.googleapis.com/activity") protoPayload.methodName:"SetIamPolicy" protoPayload.resourceName:` +
-		fmt.Sprintf("%q", or(in.name.ID, in.serviceWord())))
+	const filter = `log_id("cloudaudit.googleapis.com/activity") protoPayload.methodName:"SetIamPolicy" protoPayload.resourceName:%q`
+	return in.logs(fmt.Sprintf(filter, or(in.name.ID, in.serviceWord())))
 }
 
 func (in *Invocation) balancerLogs() Command {
