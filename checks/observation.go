@@ -24,25 +24,23 @@ type sighting struct {
 	url      *url.URL
 	response *evidence.Response // nil for a log entry
 	entry    *evidence.LogEntry // nil for a response
+	twin     *evidence.LogEntry // the log entry that records the response, nil where none is known to
 	note     string             // how another answer that was given differs, or ""
 	foreign  bool               // it is known to answer a request to another host than the one judged
 	beside   authorship         // of the log entry beside a response
 }
 
 // sight chooses the answer: the response where it has a status, else the log
-// entry that answers the request best.
+// entry that answers the request best. A response and an entry of the same
+// status are one answer seen twice, and the entry tells what was called.
 func (in *Invocation) sight() sighting {
 	seen, answered := in.responded()
 	logged, found := in.loggedAnswer()
 	tried, attempted := in.attempted()
 	switch {
 	case answered && seen.status != 0:
-		if found && logged.status != 0 && logged.status != seen.status {
-			seen.note = fmt.Sprintf("%s shows %d and %s shows %d: they are two answers, and the first is judged",
-				place(seen.source), seen.status, place(logged.source), logged.status)
-		}
-		if found {
-			seen.beside = in.byEntry(logged)
+		if found && !logged.foreign {
+			in.compare(&seen, logged)
 		}
 		return seen
 	case found && logged.status != 0:
@@ -53,6 +51,22 @@ func (in *Invocation) sight() sighting {
 		return seen
 	}
 	return logged
+}
+
+// compare says how a response stands to the log entry beside it.
+func (in *Invocation) compare(seen *sighting, logged sighting) {
+	seen.beside = in.byEntry(logged)
+	switch logged.status {
+	case 0:
+	case seen.status:
+		seen.twin = logged.entry
+		if seen.url == nil {
+			seen.url = logged.url
+		}
+	default:
+		seen.note = fmt.Sprintf("%s shows %d and %s shows %d: they are two answers, and the first is judged",
+			place(seen.source), seen.status, place(logged.source), logged.status)
+	}
 }
 
 func place(s evidence.Source) string { return strings.TrimSpace(s.Document + " " + s.Pointer) }
@@ -159,13 +173,22 @@ func statusOf(e evidence.LogEntry) int {
 	return e.Status
 }
 
+// record is the log entry of the answer, nil where there is none.
+func (s sighting) record() *evidence.LogEntry {
+	if s.entry != nil {
+		return s.entry
+	}
+	return s.twin
+}
+
 // labels is the service or function that the observed entry is of, where that
 // can be the one of the given name; "" is any.
 func (s sighting) labels(id string) name {
-	if s.entry == nil {
+	e := s.record()
+	if e == nil {
 		return name{}
 	}
-	l := s.entry.Labels
+	l := e.Labels
 	n := name{Project: l["project_id"], Location: or(l["location"], l["region"]), ID: or(l["service_name"], l["function_name"])}
 	if n.ID == "" || id != "" && n.ID != id {
 		return name{}
@@ -177,8 +200,8 @@ func (s sighting) labels(id string) name {
 // entry.
 func (in *Invocation) userAgent() string {
 	agent := in.request.Headers.Get("User-Agent")
-	if in.seen.entry != nil {
-		agent = or(agent, in.seen.entry.UserAgent)
+	if e := in.seen.record(); e != nil {
+		agent = or(agent, e.UserAgent)
 	}
 	return agent
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"cloud.google.com/go/iam/apiv1/iampb"
 	"golang.org/x/tools/txtar"
 
 	"diagnose/checks"
@@ -112,6 +113,15 @@ content-type: text/html
 	"iap 302": `-- response.http --
 HTTP/2 302
 location: https://accounts.google.com/o/oauth2/v2/auth?client_id=1
+x-goog-iap-generated-response: true
+`,
+	"iap kept": `-- policy.json --
+{"bindings":[{"role":"roles/run.invoker","members":["serviceAccount:service-123456789012@gcp-sa-iap.iam.gserviceaccount.com"]}]}
+-- project.json --
+{"projectId":"shop","projectNumber":"123456789012"}
+`,
+	"iap 403": `-- response.http --
+HTTP/2 403
 x-goog-iap-generated-response: true
 `,
 	"gateway 401": `-- response.http --
@@ -280,6 +290,7 @@ func TestOneAnswerIsChosen(t *testing.T) {
 		{"service, private, mixed log", "log.json", "/3", 401, ""},
 		{"service, private, mover, page 404, mixed log", "response.http", "", 404, "log.json /2 shows 403"},
 		{"service, private, mover, page 403, mixed log", "response.http", "", 403, ""},
+		{"service, public, anonymous, page 404, balancer log", "response.http", "", 404, ""},
 		{"service, public, anonymous, balancer log", "log.json", "/0", 503, "is of a request to shop.example.com"},
 	}
 	for _, tt := range tests {
@@ -328,6 +339,19 @@ func TestLastAttemptIsObserved(t *testing.T) {
 	}
 }
 
+// A response and a log entry of the same status are one answer, seen twice: the
+// entry tells what was called.
+func TestOneAnswerSeenTwice(t *testing.T) {
+	v := checks.Judge(situation(t, "private, page 401, app log"), checks.Options{NoFixes: true})
+	if v.Observed.Source.Document == "log.json" || v.Target.URL != "https://orders-ab12cd34ef-ew.a.run.app/items" {
+		t.Errorf("observed %+v of %q, want the response, to the URL of the log", v.Observed, v.Target.URL)
+	}
+	v = checks.Judge(situation(t, "private, page 404, app log"), checks.Options{NoFixes: true})
+	if v.Target.URL != "" {
+		t.Errorf("the URL of another answer is judged: %s", v.Target.URL)
+	}
+}
+
 // A client's exception names the URL that it called.
 func TestQuotedURLIsTheRequests(t *testing.T) {
 	s := situation(t, "service, private, page 403")
@@ -365,8 +389,15 @@ func TestExpectedAuthors(t *testing.T) {
 
 // A refusal that was seen does not tell what a repaired request is answered.
 func TestRepairsOutliveTheObservedAnswer(t *testing.T) {
-	v := checks.Judge(situation(t, "service, ungranted, whole, mover, page 403"), checks.Options{})
-	if !slices.Contains(v.Repair, "grant-invoker") {
-		t.Errorf("%s with the repair %v, want grant-invoker", v.Decision, v.Repair)
+	for names, want := range map[string]string{
+		"service, ungranted, whole, mover, page 403": "grant-invoker",
+		"iap, iap kept, whole, mover, iap 403":       "grant-iap-accessor",
+	} {
+		s := situation(t, names)
+		s.IAPPolicy = evidence.Known(&iampb.Policy{}, evidence.Source{Document: "iap-policy.json"})
+		v := checks.Judge(s, checks.Options{})
+		if cause, _ := v.Cause(); !slices.Contains(v.Repair, want) {
+			t.Errorf("%s: %s by %s with the repair %v, want %s", names, v.Decision, cause.Check, v.Repair, want)
+		}
 	}
 }
