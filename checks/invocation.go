@@ -124,7 +124,7 @@ func (in *Invocation) resolveTarget() {
 	if in.url != nil {
 		in.host = parseHost(in.url.Hostname())
 	}
-	if h := in.hostHeader(); h != "" {
+	if h := in.request.HostHeader(); h != "" {
 		in.host = parseHost(h)
 	}
 	in.stray = in.strayFunction()
@@ -138,14 +138,6 @@ func (in *Invocation) resolveTarget() {
 	}
 	in.audiences = in.accepted()
 	in.name = in.resourceName()
-}
-
-// hostHeader is the name in the Host header without its port, "" where none
-// was recorded. The front end finds the service by it, whatever address the
-// request was sent to.
-func (in *Invocation) hostHeader() string {
-	h := or(in.request.Headers.Get("Host"), in.request.Headers.Get(":authority"))
-	return (&url.URL{Host: h}).Hostname()
 }
 
 // port is the port of the URL, "" for the usual one.

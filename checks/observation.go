@@ -88,25 +88,22 @@ func (in *Invocation) attempted() (sighting, bool) {
 	return out, c.LastStatus != 0
 }
 
-// loggedAnswer is the log entry that ranks first, of several the latest.
+// loggedAnswer is the log entry that shows the invocation, or the latest one
+// whose text tells who wrote it. Audit entries are evidence of their own.
 func (in *Invocation) loggedAnswer() (sighting, bool) {
-	list := in.Logs.Or(nil)
-	best, top := -1, 0
-	for i, e := range list {
-		if r := in.rank(e); r > top || r == top && r > 0 && e.Timestamp.After(list[best].Timestamp) {
-			best, top = i, r
-		}
+	list, i := in.Logs.Or(nil), in.Observed()
+	if i < 0 || list[i].Status == 0 {
+		i = in.toldAnswer()
 	}
-	if best < 0 {
+	if i < 0 {
 		return sighting{}, false
 	}
-	e := list[best]
-	src := in.Logs.Source.At(fmt.Sprintf("/%d", best))
+	e, src := list[i], in.Logs.Source.At(fmt.Sprintf("/%d", i))
 	out := sighting{known: true, status: statusOf(e), source: src, time: e.Timestamp, entry: &e}
 	if u, err := url.Parse(e.URL); err == nil && u.Host != "" {
 		out.url = u
 	}
-	if in.fit(e) == otherHost {
+	if in.otherHost(out.url) {
 		out.foreign, out.entry = true, nil // what it says is nothing about this request
 		out.note = fmt.Sprintf("%s is of a request to %s, and %s is judged",
 			place(src), out.url.Hostname(), in.request.URL.Hostname())
@@ -114,51 +111,32 @@ func (in *Invocation) loggedAnswer() (sighting, bool) {
 	return out, true
 }
 
-// rank says how well a log entry answers the request: refusals of it before
-// its other answers, and what shows no status only where its text tells who
-// wrote it. An entry of rank 0 is no answer.
-func (in *Invocation) rank(e evidence.LogEntry) int {
-	status, fit := statusOf(e), in.fit(e)
-	switch {
-	case e.Audit != nil || e.Change != nil || perimeterViolation(e):
-		return 0 // evidence of its own
-	case status == 0 && in.byMark(textsOf(e, evidence.Source{})).who == "":
-		return 0
-	case status == 0:
-		return 1
-	case fit == otherHost:
-		return 2
-	case status < 400:
-		return 2 + fit
+// toldAnswer is the latest log entry whose text tells who wrote it, -1 where
+// there is none.
+func (in *Invocation) toldAnswer() int {
+	best := -1
+	list := in.Logs.Or(nil)
+	for i, e := range list {
+		told := e.Audit == nil && e.Change == nil && in.byMark(textsOf(e, evidence.Source{})).who != ""
+		if told && (best < 0 || e.Timestamp.After(list[best].Timestamp)) {
+			best = i
+		}
 	}
-	return 10 + fit
+	return best
 }
 
-// How the URL of a log entry fits the request's.
-const (
-	otherHost = iota
-	hostUnknown
-	sameHost
-	samePath
-)
-
-func (in *Invocation) fit(e evidence.LogEntry) int {
+// otherHost reports whether a URL is known to have another host than the
+// request, and none of the service's.
+func (in *Invocation) otherHost(u *url.URL) bool {
 	asked := in.request.URL
-	u, err := url.Parse(e.URL)
-	if err != nil || u.Host == "" || asked == nil {
-		return hostUnknown
+	if u == nil || asked == nil {
+		return false
 	}
-	hosts := []string{asked.Hostname(), in.hostHeader()}
+	hosts := []string{asked.Hostname(), in.request.HostHeader()}
 	for _, k := range in.knownURLs() {
 		hosts = append(hosts, hostOf(k).Name)
 	}
-	switch {
-	case !contains(hosts, u.Hostname()):
-		return otherHost
-	case or(u.Path, "/") == or(asked.Path, "/"):
-		return samePath
-	}
-	return sameHost
+	return !contains(hosts, u.Hostname())
 }
 
 // finished is how a gen1 function logs the status of its own answer.
