@@ -176,9 +176,12 @@ func (in *Invocation) grantFinding(id iam.Identity, who string, fixes func() []F
 		return Finding{Message: fmt.Sprintf("whether %s has %s is not known: %s", subject(who), in.permission, in.openReason(d)),
 			Cites: in.citeOpen(d), Gather: in.gatherOpen(d), Fixes: fixes()}
 	}
-	f := fail(fmt.Sprintf("%s does not have %s on %s", who, in.permission, in.resource()), Answer{Status: 403, Log: in.logged(notAuthenticated)}, in.layers[0].source.At("/bindings"))
+	f := fail(fmt.Sprintf("%s does not have %s on %s", who, in.permission, in.resource()), Answer{Status: 403, Log: notAuthenticated}, in.layers[0].source.At("/bindings"))
 	f.Fixes = fixes()
-	if why := in.nearMisses(id); len(why) > 0 {
+	if c, ok := in.lost(in.Now); ok {
+		f.Message += ": " + c.String()
+		f.Cites = append(f.Cites, c.cite)
+	} else if why := in.nearMisses(id); len(why) > 0 {
 		f.Message += ": " + why[0].text
 		f.Cites = append(f.Cites, why[0].cite)
 	}
@@ -244,7 +247,7 @@ func (in *Invocation) denyFinding() Finding {
 	case !in.DenyPolicies.Known():
 		return in.denyUnread()
 	case d.Way == iam.ByDenyRule:
-		f := fail(fmt.Sprintf("%s is denied %s: %s", subject(in.principal), in.permission, d.Denial.Reason), Answer{Status: 403, Log: in.logged(notAuthenticated)}, cite)
+		f := fail(fmt.Sprintf("%s is denied %s: %s", subject(in.principal), in.permission, d.Denial.Reason), Answer{Status: 403, Log: notAuthenticated}, cite)
 		f.Fixes = []Fix{in.exemptFromDeny(d.Denial)}
 		return f
 	case d.Denial.State == iam.NotDenied:

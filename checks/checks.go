@@ -96,7 +96,7 @@ type Finding struct {
 	Message     string            // one sentence: what is needed, what was found
 	Cites       []evidence.Source // where to look
 	Fixes       []Fix             // alternatives: apply at most one
-	Answer      Answer            // what the front end answers where this check fails
+	Answer      Answer            // what the caller is answered where this check fails
 
 	// Assumes lists what the outcome takes for granted about documents that
 	// were not read. An Unknown finding with an assumption does not stand in
@@ -124,7 +124,8 @@ type Assumption struct {
 // An Answer is what a caller sees. Status 0 is the container's own answer.
 type Answer struct {
 	Status          int
-	Also            []int // other statuses reported for the same refusal
+	Author          string // who writes it, as in Observation; Judge fills it in where it is ""
+	Also            []int  // other statuses reported for the same refusal
 	WWWAuthenticate string
 	Log             string // the text to look for in Cloud Logging, "" where nothing is logged
 	Location        string // where a redirect leads
@@ -209,11 +210,15 @@ type Moment struct {
 	From string
 }
 
-// An Observation is the answer that was seen, against the one expected.
+// An Observation is the one answer that was seen, against the one expected.
 type Observation struct {
-	Status       int
+	Status       int             // 0 where it does not show
+	Source       evidence.Source // which response or log entry it is
+	Time         time.Time       // when it was given, or zero
+	URL          string          // what was called, or ""
+	Note         string          // how another answer that was given differs, or ""
 	Agrees       Agreement
-	Author       string // who wrote it: "front end", "IAP", "Cloud Armor", "API gateway", "container" …
+	Author       string // who wrote it: "Google's front end", "IAP", "the container" …; "" where it does not show
 	AuthorBasis  string // what tells
 	Explanations []Explanation
 }
@@ -236,6 +241,7 @@ func (a Agreement) String() string { return [...]string{"unknown", "disagrees", 
 type Explanation struct {
 	Text   string
 	Check  string // the check that would decide it, or ""
+	Cites  []evidence.Source
 	Gather []Command
 }
 
@@ -254,8 +260,9 @@ type Verdict struct {
 }
 
 // Cause returns the finding that the decision turns on: the first failure of a
-// denied verdict, the first unanswered question of an undetermined one. An
-// allowed verdict has none.
+// denied verdict, the first unanswered question of an undetermined one. Where
+// something in front of the service was seen to refuse the request, that is
+// the cause. An allowed verdict has none.
 func (v Verdict) Cause() (Finding, bool) {
 	want := Fail
 	switch v.Decision {
@@ -263,6 +270,9 @@ func (v Verdict) Cause() (Finding, bool) {
 		return Finding{}, false
 	case Undetermined:
 		want = Unknown
+	}
+	if f, ok := v.find(answerOrigin.ID); ok && v.Decision == Denied && f.Outcome == Fail {
+		return f, true
 	}
 	for _, f := range v.Findings {
 		if f.Outcome == want && (want == Fail || len(f.Assumes) == 0) {
@@ -285,9 +295,21 @@ func (v Verdict) Fix(id string) (Fix, bool) {
 	return Fix{}, false
 }
 
+func (v Verdict) find(check string) (Finding, bool) {
+	for _, f := range v.Findings {
+		if f.Check == check {
+			return f, true
+		}
+	}
+	return Finding{}, false
+}
+
 // Headline returns the verdict in one sentence.
 func (v Verdict) Headline() string {
 	if f, ok := v.Cause(); ok {
+		return f.Message
+	}
+	if f, ok := v.find(answerOrigin.ID); ok && f.Outcome == Warn && isContainer(f.Answer.Author) {
 		return f.Message
 	}
 	if v.Decision == Allowed {

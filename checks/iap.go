@@ -304,7 +304,7 @@ that to the user. allUsers with the invoker role, or the invoker check off, serv
 }, func(in *Invocation) Finding {
 	agent := in.iapAgent()
 	switch {
-	case in.mentions(iapNotSetUp...):
+	case in.seen.says(iapNotSetUp...):
 		return in.iapNotSetUp()
 	case in.isPublic():
 		how, cites := in.openToAll()

@@ -219,6 +219,16 @@ HTTP/2 404
 `, []string{"credential-header"}, ""},
 }
 
+// answered are the threads that show an answer, and who wrote it; "" where the
+// thread does not tell.
+var answered = map[string]string{
+	"INC-001": "Google's front end", "INC-005": "Google's front end", "INC-008": "the container", "INC-009": "the container",
+	"INC-011": "", "INC-016": "Google's front end",
+	"INC-029": "a Google API", "INC-032": "Google's front end", "INC-036": "IAP", "INC-039": "Google's token endpoint",
+	"INC-043": "", "INC-045": "the container", "INC-047": "", "INC-049": "Google's front end", "INC-052": "",
+	"INC-054": "IAP", "INC-060": "Cloud Armor", "INC-075": "",
+}
+
 func TestIncidents(t *testing.T) {
 	for _, inc := range incidents {
 		t.Run(inc.id, func(t *testing.T) {
@@ -231,7 +241,11 @@ func TestIncidents(t *testing.T) {
 			}
 			v := checks.Judge(s, checks.Options{})
 			cause, _ := v.Cause()
+			if author, ok := answered[inc.id]; ok != (v.Observed != nil) || ok && v.Observed.Author != author {
+				t.Errorf("observed %+v, want an answer (%t) by %q", v.Observed, ok, author)
+			}
 			switch {
+			case v.Decision != checks.Denied && toldBy(v, inc.causes):
 			case v.Decision == checks.Denied && !slices.Contains(inc.causes, cause.Check):
 				t.Errorf("denied by %s (%s), want one of %v: %s", cause.Check, v.Basis, inc.causes, cause.Message)
 			case v.Decision == checks.Undetermined && !(inc.gather != "" && mentionsCommand(v, inc.gather)):
@@ -245,6 +259,18 @@ func TestIncidents(t *testing.T) {
 	if len(incidents) != 28 {
 		t.Errorf("%d incidents, want 28", len(incidents))
 	}
+}
+
+// toldBy reports whether the observed answer names a cause: the container wrote
+// it, or the first explanation says what did.
+func toldBy(v checks.Verdict, causes []string) bool {
+	if v.Observed == nil || !slices.Contains(causes, "answer-origin") {
+		return false
+	}
+	if len(v.Observed.Explanations) > 0 {
+		return v.Observed.Explanations[0].Check == "answer-origin"
+	}
+	return v.Decision == checks.Allowed && v.Observed.Author == "the container"
 }
 
 // mentionsCommand reports whether a verdict names a command to run next.

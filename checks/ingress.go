@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 
 	"cloud.google.com/go/functions/apiv2/functionspb"
 	"cloud.google.com/go/run/apiv2/runpb"
@@ -23,7 +24,7 @@ which is not logged, whatever token it carries.`,
 	Run: func(in *Invocation) Finding {
 		setting, src, known := in.ingress()
 		if !known && !in.gen1 && in.refusedByFrontEnd(401, 403) {
-			return assume("service.json", "the ingress setting was not read", fmt.Sprintf("ingress admitted the request: the observed %d came from the access check, which stands behind it", in.observedStatus()), in.describe()...)
+			return assume("service.json", "the ingress setting was not read", fmt.Sprintf("ingress admitted the request: the observed %d came from the access check, which stands behind it", in.seen.status), in.describe()...)
 		}
 		if !known {
 			return unknown("the ingress setting was not read"+reasonOf(in.Service), in.describe()...)
@@ -167,8 +168,8 @@ document of the service shows it; the policy audit log does.`,
 	Confidence: Documented,
 	Run: func(in *Invocation) Finding {
 		for i, e := range in.Logs.Or(nil) {
-			if !perimeterViolation(e) {
-				continue
+			if !perimeterViolation(e) || !in.seen.foreign && !slices.Contains([]int{0, 403, 404}, in.seen.status) {
+				continue // the answer is another one than a perimeter gives
 			}
 			status := Answer{Status: 404, Also: []int{403}}
 			if setting, _, known := in.ingress(); known && setting == runpb.IngressTraffic_INGRESS_TRAFFIC_ALL {

@@ -2,7 +2,6 @@ package checks
 
 import (
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -25,7 +24,9 @@ type Invocation struct {
 
 	request evidence.Request
 	url     *url.URL // what is called; nil where unknown
-	host    host     // by which the front end finds the service: the Host header, or the URL's host
+	seen    sighting // the answer that was observed
+	wrote   authorship
+	host    host // by which the front end finds the service: the Host header, or the URL's host
 	origin  evidence.Origin
 	client  string
 
@@ -73,7 +74,9 @@ type layer struct {
 // not decided by then stays unknown.
 func resolve(s *evidence.Snapshot, stop func() bool) *Invocation {
 	in := &Invocation{Snapshot: s, request: s.Request.Or(evidence.Request{}), stop: stop}
+	in.seen = in.sight()
 	in.resolveTarget()
+	in.wrote = in.author()
 	in.resolveCaller()
 	in.resolveCredential()
 	in.resolveClient()
@@ -82,7 +85,7 @@ func resolve(s *evidence.Snapshot, stop func() bool) *Invocation {
 	in.roles = iam.NewRoles(roles)
 	groups, _ := in.Groups.Get()
 	in.groups = iam.NewGroups(groups).Until(stop)
-	in.iap = in.service().GetIapEnabled() || in.author().who == iapAuthor
+	in.iap = in.service().GetIapEnabled() || !in.Service.Known() && in.wrote.who == iapAuthor
 	in.public = in.question(in.permission, iam.Anonymous()).Decide()
 	in.checked = in.identity
 	if in.iap {
@@ -115,13 +118,13 @@ func (in *Invocation) resolveTarget() {
 		in.url, _ = url.Parse(c.URL)
 	}
 	if in.url == nil {
-		in.url = in.observedURL()
+		in.url = in.seen.url
 	}
 	in.host = host{Kind: noHost}
 	if in.url != nil {
 		in.host = parseHost(in.url.Hostname())
 	}
-	if h := in.hostHeader(); h != "" {
+	if h := in.request.HostHeader(); h != "" {
 		in.host = parseHost(h)
 	}
 	in.stray = in.strayFunction()
@@ -135,14 +138,6 @@ func (in *Invocation) resolveTarget() {
 	}
 	in.audiences = in.accepted()
 	in.name = in.resourceName()
-}
-
-// hostHeader is the name in the Host header without its port, "" where none
-// was recorded. The front end finds the service by it, whatever address the
-// request was sent to.
-func (in *Invocation) hostHeader() string {
-	h := or(in.request.Headers.Get("Host"), in.request.Headers.Get(":authority"))
-	return (&url.URL{Host: h}).Hostname()
 }
 
 // port is the port of the URL, "" for the usual one.
@@ -205,17 +200,6 @@ func (in *Invocation) triggered() bool {
 	return in.Function.Known() && in.stray == ""
 }
 
-// observedURL is the URL that the observed answer is to, nil where it does not
-// show.
-func (in *Invocation) observedURL() *url.URL {
-	for _, e := range in.Logs.Or(nil) {
-		if u, err := url.Parse(e.URL); err == nil && u.Host != "" {
-			return u
-		}
-	}
-	return nil
-}
-
 func (in *Invocation) resourceName() name {
 	fn := in.fn()
 	var n name
@@ -230,10 +214,11 @@ func (in *Invocation) resourceName() name {
 		n = parseName(fn.GetName())
 		n.ID = strings.ToLower(strings.ReplaceAll(n.ID, "_", "-"))
 	}
-	n.ID = or(n.ID, in.host.Service)
-	n.Location = or(n.Location, in.host.Region)
+	labels := in.seen.labels(or(n.ID, in.host.Service))
+	n.ID = or(n.ID, in.host.Service, labels.ID)
+	n.Location = or(n.Location, in.host.Region, labels.Location)
 	p := in.Project.Or(evidence.Project{})
-	n.Project = or(p.ID, n.Project, in.host.Project, p.Number, in.host.Number)
+	n.Project = or(p.ID, n.Project, in.host.Project, labels.Project, p.Number, in.host.Number)
 	return n
 }
 
@@ -493,10 +478,7 @@ func (in *Invocation) resolveClient() {
 	if in.client == "" {
 		in.client = in.sent.credential.Client()
 	}
-	agent := http.Header(in.request.Headers).Get("User-Agent")
-	for _, e := range in.Logs.Or(nil) {
-		agent = or(agent, e.UserAgent)
-	}
+	agent := in.userAgent()
 	for _, a := range agents {
 		if in.client == "" && strings.Contains(agent, a.contains) {
 			in.client = a.client

@@ -17,6 +17,10 @@ type Options struct {
 	// Stop, where it is not nil, is asked again and again: once it returns
 	// true the judgement ends, and what is not decided is unknown.
 	Stop func() bool
+
+	// repaired says that the evidence is as it is after a fix, which the
+	// observed answer knows nothing of.
+	repaired bool
 }
 
 // Judge answers every check for the invocation that the evidence describes,
@@ -37,11 +41,13 @@ func judge(s evidence.Snapshot, o Options) Verdict {
 	}
 	v.Decision, v.Assumptions = conclude(v.Findings)
 	in.weigh(&v)
-	in.heed(&v)
+	if in.withoutObserved(&v); !o.repaired {
+		in.heed(&v)
+	}
 	if o.Strict && v.Basis == Assumed {
 		v.doubt()
 	}
-	v.expect()
+	in.expect(&v)
 	v.Observed = in.observe(&v)
 	return v
 }
@@ -112,15 +118,25 @@ func (v *Verdict) doubt() {
 }
 
 // expect says which answer the decision leads to.
-func (v *Verdict) expect() {
+func (in *Invocation) expect(v *Verdict) {
 	switch v.Decision {
 	case Allowed:
-		v.Expected = &Answer{}
+		v.Expected = &Answer{Author: container}
 	case Denied:
 		if f, ok := v.Cause(); ok {
+			f.Answer.Author, f.Answer.Log = cmp.Or(f.Answer.Author, authorOf(f)), in.logged(f.Answer.Log)
 			v.Expected = &f.Answer
 		}
 	}
+}
+
+// authorOf says who answers where a finding fails: IAP for its own gate, else
+// the front end.
+func authorOf(f Finding) string {
+	if f.Gate == iapGate.Name {
+		return iapAuthor
+	}
+	return frontEnd
 }
 
 func distinct(as []Assumption) []Assumption {

@@ -521,43 +521,6 @@ func (in *Invocation) standing() []Assumption {
 	return out
 }
 
-// heed lets an observed answer speak where the documents do not prove
-// otherwise: what the container answered has passed every gate, and what a
-// front refused has not.
-func (in *Invocation) heed(v *Verdict) {
-	in.withoutObserved(v)
-	a := in.author()
-	supposed := Assumption{Check: "answer-origin", Text: "what was observed is the answer to this request"}
-	switch {
-	case v.Basis == Proven, a.who == "":
-	case a.who == container && v.Decision != Allowed:
-		v.Decision, v.Assumptions = Allowed, []Assumption{supposed}
-	case a.refused() && v.Decision != Denied:
-		i := slices.IndexFunc(v.Findings, func(f Finding) bool { return f.Check == "answer-origin" })
-		v.Findings[i].Outcome = Fail
-		v.Decision, v.Assumptions = Denied, []Assumption{supposed}
-	}
-}
-
-// withoutObserved keeps a failure that was seen once from overruling what the
-// documents prove: it then only explains the answer.
-func (in *Invocation) withoutObserved(v *Verdict) {
-	if v.Decision != Denied || v.Basis == Proven {
-		return
-	}
-	less := slices.Clone(v.Findings)
-	for i := range less {
-		if less[i].Outcome == Fail && less[i].Observed {
-			less[i].Outcome, less[i].Assumes = Warn, nil
-		}
-	}
-	w := Verdict{Findings: less}
-	w.Decision, w.Assumptions = conclude(less)
-	if in.weigh(&w); w.Decision == Allowed && w.Basis == Proven {
-		v.Findings, v.Decision, v.Basis, v.Assumptions = less, w.Decision, w.Basis, w.Assumptions
-	}
-}
-
 // momentFrom is what says the moment judged at, where the evidence does not
 // tell.
 func (in *Invocation) momentFrom() string {

@@ -12,7 +12,8 @@ const maxRepair = 4
 // prove labels every fix with what it does to the decision, and finds a
 // smallest set of fixes that leads to allowed.
 func prove(s evidence.Snapshot, o Options, v *Verdict) {
-	o.NoFixes = true
+	cause, _ := v.Cause()
+	o.NoFixes, o.repaired = true, cause.Check != answerOrigin.ID
 	memo := map[string]Verdict{}
 	rejudge := func(path []Fix) Verdict {
 		key := ""

@@ -30,7 +30,7 @@ Whether a domain of one's own leads to the service is in no document of the serv
 			return notApplicable("no URL was given; the service's own is supposed")
 		case in.host.Kind == googleAPIHost:
 			return unknown(fmt.Sprintf("%s is a Google API: calling it is no invocation of a service, and an access token is right there", in.host.Name))
-		case in.host.Kind == customHost && in.hostHeader() != "" && parseHost(in.url.Hostname()).Kind == runHost:
+		case in.host.Kind == customHost && in.request.HostHeader() != "" && parseHost(in.url.Hostname()).Kind == runHost:
 			return in.foreignHostHeader()
 		case in.host.Kind == customHost:
 			return Finding{Message: in.host.Name + " is not a host of Google's; no document shows whether it leads to this service", Assumes: in.standing()}

@@ -59,18 +59,21 @@ var capacityTexts = []struct{ prefix, means string }{
 }
 
 func (in *Invocation) capacityFailure() (Finding, bool) {
-	for i, e := range in.Logs.Or(nil) {
-		for _, t := range capacityTexts {
-			if strings.HasPrefix(e.Text, t.prefix) {
-				f := fail("the log says that "+t.means+": IAM let the request in", Answer{Status: e.Status, Log: t.prefix}, in.Logs.Source.At(fmt.Sprintf("/%d/textPayload", i)))
-				f.Observed = true
-				f.Assumes = []Assumption{{Text: "the log entry is of this request"}}
-				f.Fixes = []Fix{{ID: "raise-capacity", Summary: "Look at the revision's own logs, and at max instances and quota",
-					Commands: []Command{in.located("run", "services", "update", in.serviceWord(), "--max-instances=MAX")},
-					Caution:  "capacity is in no document of a case, so the effect cannot be shown"}}
-				return f, true
-			}
+	e := in.seen.entry
+	if e == nil {
+		return Finding{}, false
+	}
+	for _, t := range capacityTexts {
+		if !strings.HasPrefix(e.Text, t.prefix) {
+			continue
 		}
+		f := fail("the log says that "+t.means+": IAM let the request in", Answer{Status: e.Status, Log: t.prefix}, in.seen.source.At("/textPayload"))
+		f.Observed = true
+		f.Assumes = []Assumption{{Text: "the log entry is of this request"}}
+		f.Fixes = []Fix{{ID: "raise-capacity", Summary: "Look at the revision's own logs, and at max instances and quota",
+			Commands: []Command{in.located("run", "services", "update", in.serviceWord(), "--max-instances=MAX")},
+			Caution:  "diagnose cannot check this: no document shows the capacity"}}
+		return f, true
 	}
 	return Finding{}, false
 }

@@ -70,7 +70,7 @@ CloudEvent, else the functions framework answers 400. An event-driven gen1 funct
 		case cloudEvent(in.request.Headers):
 			return pass("the request is a CloudEvent", in.Request.Source.At("/headers"))
 		}
-		f := fail("an event-driven function takes CloudEvents, and the request carries no ce-id, ce-source, ce-type and ce-specversion headers", Answer{Status: 400}, in.Function.Source.At("/eventTrigger"))
+		f := fail("an event-driven function takes CloudEvents, and the request carries no ce-id, ce-source, ce-type and ce-specversion headers", Answer{Status: 400, Author: framework}, in.Function.Source.At("/eventTrigger"))
 		f.Fixes = []Fix{sendCloudEvent(in)}
 		return f
 	},

@@ -362,7 +362,7 @@ func JudgeToken(s evidence.Snapshot, target bool) Verdict {
 	if v.Decision != Undetermined && len(v.Assumptions) == 0 {
 		v.Basis = Proven
 	}
-	v.expect()
+	in.expect(&v)
 	return v
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 	"unicode/utf16"
 
 	"diagnose/checks"
@@ -21,6 +22,7 @@ type (
 		SchemaVersion string           `json:"schemaVersion"`
 		Target        wireTarget       `json:"target"`
 		Principal     string           `json:"principal"`
+		JudgedAt      wireMoment       `json:"judgedAt"`
 		Decision      string           `json:"decision"`
 		Basis         string           `json:"basis"`
 		Assumptions   []wireAssumption `json:"assumptions"`
@@ -42,9 +44,15 @@ type (
 		Text   string   `json:"text"`
 		Gather []string `json:"gather"`
 	}
+	// wireMoment has an empty time where none was judged at.
+	wireMoment struct {
+		Time string `json:"time"`
+		From string `json:"from"`
+	}
 	// wireAnswer has a null status where no answer is expected.
 	wireAnswer struct {
 		Status          *int   `json:"status"`
+		Author          string `json:"author"`
 		WWWAuthenticate string `json:"wwwAuthenticate"`
 		Log             string `json:"log"`
 		Location        string `json:"location,omitempty"`
@@ -55,12 +63,17 @@ type (
 		Agrees       *bool             `json:"agrees"`
 		Author       string            `json:"author"`
 		AuthorBasis  string            `json:"authorBasis"`
+		Source       wireCite          `json:"source"`
+		Time         string            `json:"time,omitempty"`
+		URL          string            `json:"url,omitempty"`
+		Note         string            `json:"note,omitempty"`
 		Explanations []wireExplanation `json:"explanations"`
 	}
 	wireExplanation struct {
-		Check  string   `json:"check"`
-		Text   string   `json:"text"`
-		Gather []string `json:"gather"`
+		Check  string     `json:"check"`
+		Text   string     `json:"text"`
+		Cites  []wireCite `json:"cites,omitempty"`
+		Gather []string   `json:"gather"`
 	}
 	wireFinding struct {
 		Gate    string     `json:"gate"`
@@ -121,13 +134,13 @@ func spelt(text string) string {
 func verdictJSON(v checks.Verdict) wireVerdict {
 	cause, _ := v.Cause()
 	out := wireVerdict{
-		SchemaVersion: schemaVersion, Target: wireTarget(v.Target), Principal: v.Principal,
+		SchemaVersion: schemaVersion, Target: wireTarget(v.Target), Principal: v.Principal, JudgedAt: wireMoment{timeJSON(v.JudgedAt.Time), v.JudgedAt.From},
 		Decision: v.Decision.String(), Basis: v.Basis.String(), Cause: cause.Check, Headline: v.Headline(),
 		Assumptions: []wireAssumption{}, Findings: []wireFinding{}, Repair: append([]string{}, v.Repair...),
 		Observed: observedJSON(v.Observed),
 	}
 	if a := v.Expected; a != nil {
-		out.Expected = wireAnswer{Status: &a.Status, WWWAuthenticate: a.WWWAuthenticate, Log: a.Log, Location: a.Location}
+		out.Expected = wireAnswer{Status: &a.Status, Author: a.Author, WWWAuthenticate: a.WWWAuthenticate, Log: a.Log, Location: a.Location}
 	}
 	for _, a := range v.Assumptions {
 		out.Assumptions = append(out.Assumptions, wireAssumption{a.Check, a.Text, shells(a.Gather)})
@@ -138,17 +151,25 @@ func verdictJSON(v checks.Verdict) wireVerdict {
 	return out
 }
 
+func timeJSON(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
 func observedJSON(o *checks.Observation) *wireObserved {
 	if o == nil {
 		return nil
 	}
-	out := &wireObserved{Status: o.Status, Author: o.Author, AuthorBasis: o.AuthorBasis, Explanations: []wireExplanation{}}
+	out := &wireObserved{Status: o.Status, Author: o.Author, AuthorBasis: o.AuthorBasis, Explanations: []wireExplanation{},
+		Source: wireCite{o.Source.Document, o.Source.Pointer}, Time: timeJSON(o.Time), URL: o.URL, Note: o.Note}
 	if o.Agrees != checks.NotCompared {
 		agrees := o.Agrees == checks.Agrees
 		out.Agrees = &agrees
 	}
 	for _, e := range o.Explanations {
-		out.Explanations = append(out.Explanations, wireExplanation{e.Check, e.Text, shells(e.Gather)})
+		out.Explanations = append(out.Explanations, wireExplanation{e.Check, e.Text, citesJSON(e.Cites), shells(e.Gather)})
 	}
 	return out
 }

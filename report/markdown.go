@@ -35,6 +35,9 @@ func markdown(v checks.Verdict) string {
 		fmt.Fprintf(&b, "- **Observed:** %s\n", md(observed(*o, v.Expected)))
 	}
 	fmt.Fprintf(&b, "- **Target:** %s\n- **Principal:** %s\n- **Basis:** %s\n", md(orDash(v.Target.URL)), md(orDash(v.Principal)), v.Basis)
+	if at := judgedAt(v.JudgedAt); at != "" {
+		fmt.Fprintf(&b, "- **Judged:** %s\n", md(at))
+	}
 	if v.Expected != nil {
 		fmt.Fprintf(&b, "- **Expected:** %s\n", md(answerWord(v.Expected)+suffix(v.Expected)))
 	}
@@ -58,7 +61,7 @@ func markdown(v checks.Verdict) string {
 	if v.Observed != nil && len(v.Observed.Explanations) > 0 {
 		b.WriteString("\n### What would explain the observed answer\n\n")
 		for _, e := range v.Observed.Explanations {
-			markdownItem(&b, e.Text+" ("+e.Check+")", unseen(e.Gather, seen))
+			markdownItem(&b, explanation(e), unseen(e.Gather, seen))
 		}
 	}
 	return b.String()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"diagnose/checks"
 	"diagnose/internal/evidence"
@@ -15,7 +16,7 @@ import (
 // and what to do.
 func verdictText(v checks.Verdict, st Style) *page {
 	p := &page{st: st}
-	if o := v.Observed; o != nil && o.Agrees != checks.Agrees {
+	if o := v.Observed; o != nil && (o.Agrees != checks.Agrees || o.Note != "") {
 		p.painted(symbols[checks.Warn].color, "", "observed "+observed(*o, v.Expected))
 		p.WriteString("\n")
 	}
@@ -43,12 +44,15 @@ func deciding(v checks.Verdict) string {
 	return ""
 }
 
-// observed says what was seen, who wrote it, and how it stands to what the
-// evidence leads to.
+// observed says what was seen and where, who wrote it, and how it stands to
+// what the documents predict.
 func observed(o checks.Observation, want *checks.Answer) string {
 	s := "an answer"
 	if o.Status != 0 {
 		s = strconv.Itoa(o.Status)
+	}
+	if see := cites([]evidence.Source{o.Source}); see != "" {
+		s += " (" + see + ")"
 	}
 	if o.Author != "" {
 		s += ", written by " + o.Author
@@ -56,27 +60,39 @@ func observed(o checks.Observation, want *checks.Answer) string {
 	if o.AuthorBasis != "" {
 		s += ": " + o.AuthorBasis
 	}
+	if o.Note != "" {
+		s += "; " + o.Note
+	}
 	switch o.Agrees {
 	case checks.Agrees:
-		return s + "; that is what the evidence leads to"
+		return s + "; as predicted"
 	case checks.Disagrees:
-		return s + "; the evidence leads to " + answerWord(want) + ", so one of the two is not as it seems"
+		return s + "; the documents predict that " + answerWord(want) + ": one of the two is out of date or of another request"
 	}
 	return s
 }
 
+// answerWord says in a clause who answers what.
 func answerWord(a *checks.Answer) string {
 	switch {
 	case a == nil:
-		return "no answer that can be named"
+		return "nobody can be named who answers"
 	case a.Status == 0:
-		return "the container's own answer"
+		return "the container answers"
 	}
-	s := fmt.Sprintf("%d", a.Status)
+	s := fmt.Sprintf("%s answers %d", cmp.Or(a.Author, "Google"), a.Status)
 	for _, also := range a.Also {
 		s += fmt.Sprintf(" or %d", also)
 	}
-	return s + " from the front end"
+	return s
+}
+
+// judgedAt says which moment was judged, "" where none was.
+func judgedAt(m checks.Moment) string {
+	if m.Time.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("as of %s (%s)", m.Time.UTC().Format(time.RFC3339), m.From)
 }
 
 // suffix says what else shows of an answer.
@@ -106,11 +122,12 @@ func (p *page) rests(v checks.Verdict) {
 	if v.Expected != nil {
 		p.fact("expected", answerWord(v.Expected)+suffix(v.Expected))
 	}
-	if o := v.Observed; o != nil && o.Agrees == checks.Agrees {
+	if o := v.Observed; o != nil && o.Agrees == checks.Agrees && o.Note == "" {
 		p.fact("observed", observed(*o, v.Expected))
 	}
 	p.fact("caller", v.Principal)
 	p.fact("url", v.Target.URL)
+	p.fact("judged", judgedAt(v.JudgedAt))
 }
 
 func count(n int, noun string) string {
@@ -308,6 +325,18 @@ func openCommands(v checks.Verdict) []checks.Command {
 	return next
 }
 
+// explanation is its text, the check that would decide it, and where to look.
+func explanation(e checks.Explanation) string {
+	text := e.Text
+	if e.Check != "" {
+		text += " (" + e.Check + ")"
+	}
+	if see := cites(e.Cites); see != "" {
+		text += ", see " + see
+	}
+	return text
+}
+
 // explanations writes what could account for the observed answer.
 func (p *page) explanations(o *checks.Observation) {
 	if o == nil || len(o.Explanations) == 0 {
@@ -315,11 +344,7 @@ func (p *page) explanations(o *checks.Observation) {
 	}
 	p.head("what would explain the observed answer, the most likely first:")
 	for _, e := range o.Explanations {
-		text := e.Text
-		if e.Check != "" {
-			text += " (" + e.Check + ")"
-		}
-		p.para("- ", text)
+		p.para("- ", explanation(e))
 		p.commands("    ", e.Gather)
 	}
 }

@@ -173,7 +173,7 @@ func TestProbe(t *testing.T) {
 		status int
 		want   []string
 	}{
-		{200, []string{"allowed: ", "observed 200", "that is what the evidence leads to"}},
+		{200, []string{"allowed: ", "observed 200", "as predicted"}},
 		{403, []string{"allowed: ", "observed 403", "had not propagated"}},
 		{302, []string{"observed 302", "leads to https://elsewhere.example/, which was not followed"}},
 	} {

@@ -70,6 +70,7 @@ func TestStories(t *testing.T) {
 			for how, args := range map[string][]string{"by flags": args, "as a folder": {"invoke", "--format=json", "case"}, "embedded": {"invoke", "--format=json", "demo:" + name}} {
 				gotCode, got, errs := run(t, nil, args...)
 				got = strings.ReplaceAll(got, `"document": "flags"`, `"document": "request.json"`)
+				got = strings.ReplaceAll(got, `"from": "--at"`, `"from": "request.json"`)
 				if diff := cmp.Diff(whole, got); diff != "" || gotCode != code {
 					t.Errorf("%s: exit %d, want %d; %s\n%s", how, gotCode, code, errs, diff)
 				}

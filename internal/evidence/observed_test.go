@@ -133,6 +133,9 @@ func TestSettle(t *testing.T) {
 		logs     = `[{"logName":"l","timestamp":"2026-11-01T00:00:00Z","httpRequest":{"status":401}},{"logName":"l","timestamp":"2026-11-03T00:00:00Z","httpRequest":{"status":403}},
 			{"logName":"l","timestamp":"2026-11-07T00:00:00Z","httpRequest":{"status":200}},{"logName":"l","timestamp":"2026-11-09T00:00:00Z","protoPayload":{"methodName":"SetIamPolicy"}}]`
 	)
+	const hosts = `[{"logName":"l","timestamp":"2026-11-02T00:00:00Z","httpRequest":{"status":403,"requestUrl":"https://a.example/x"}},
+		{"logName":"l","timestamp":"2026-11-03T00:00:00Z","httpRequest":{"status":200,"requestUrl":"https://b.example/y"}},
+		{"logName":"l","timestamp":"2026-11-04T00:00:00Z","httpRequest":{"status":403,"requestUrl":"https://a.example/z"}}]`
 	for _, tt := range []struct {
 		docs map[string]string
 		at   time.Time
@@ -144,6 +147,8 @@ func TestSettle(t *testing.T) {
 		{map[string]string{"log.json": logs, "response.http": response}, time.Time{}, day(3), "log.json"},
 		{map[string]string{"response.http": response, "request.json": `{"method":"GET"}`}, time.Time{}, day(4), "response.http"},
 		{map[string]string{"log.json": `{"logName":"l","httpRequest":{"status":403}}`}, time.Time{}, day(5), "now"},
+		{map[string]string{"request.json": `{"url":"https://a.example/x"}`, "log.json": hosts}, time.Time{}, day(2), "log.json"},
+		{map[string]string{"request.json": `{"url":"https://b.example/y"}`, "log.json": hosts}, time.Time{}, day(3), "log.json"},
 		{nil, time.Time{}, day(5), "now"},
 	} {
 		var s Snapshot

@@ -2,33 +2,50 @@ package evidence
 
 import (
 	"cmp"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 )
 
 // Observed returns the index of the log entry that shows the invocation asked
-// about: the latest one that was refused, or else the latest with a status, or
-// else the latest; -1 where there is none. Of two of the same time the first
-// counts. Entries of changed policies are no invocation.
+// about: the latest refusal of the URL that was called, or else of its host, or
+// else another answer of theirs, or else what answers another host or shows no
+// status; -1 where there is none. Of two of the same time the first counts.
+// Entries of changed policies are no invocation.
 func (s Snapshot) Observed() int {
-	best, rank := -1, 0
+	best, top := -1, 0
 	list := s.Logs.Or(nil)
 	for i, e := range list {
-		r := 1
-		switch {
-		case e.Change != nil:
-			continue
-		case e.Status >= 400:
-			r = 3
-		case e.Status > 0:
-			r = 2
-		}
-		if best < 0 || r > rank || r == rank && e.Timestamp.After(list[best].Timestamp) {
-			best, rank = i, r
+		if r := s.rank(e); r > top || r == top && r > 0 && e.Timestamp.After(list[best].Timestamp) {
+			best, top = i, r
 		}
 	}
 	return best
+}
+
+// rank says how well a log entry answers the request, 0 for one that is no
+// invocation.
+func (s Snapshot) rank(e LogEntry) int {
+	refused := 0
+	if e.Status >= 400 {
+		refused = 1
+	}
+	asked := s.Request.Or(Request{})
+	u, err := url.Parse(e.URL)
+	switch {
+	case e.Change != nil:
+		return 0
+	case e.Status == 0:
+		return 1
+	case err != nil || u.Host == "" || asked.URL == nil:
+		return 4 + 4*refused
+	case u.Hostname() != asked.URL.Hostname() && u.Hostname() != asked.HostHeader():
+		return 2 + refused
+	case cmp.Or(u.Path, "/") != cmp.Or(asked.URL.Path, "/"):
+		return 5 + 4*refused
+	}
+	return 6 + 4*refused
 }
 
 // Settle sets the moment to judge at and what says so: at (a flag), else the

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"time"
@@ -82,6 +83,14 @@ type Request struct {
 	Principal string // member string asked about, or ""
 	Client    string // what made the request, or ""
 	Time      time.Time
+}
+
+// HostHeader is the name in the Host header without its port, "" where none was
+// recorded. The front end finds the service by it, whatever address the request
+// was sent to.
+func (r Request) HostHeader() string {
+	h := cmp.Or(r.Headers.Get("Host"), r.Headers.Get(":authority"))
+	return (&url.URL{Host: h}).Hostname()
 }
 
 // An Ancestor is a project, folder or organization above the service with its
