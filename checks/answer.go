@@ -122,6 +122,9 @@ func (in *Invocation) withoutObserved(v *Verdict) {
 	if v.Decision != Denied || v.Basis == Proven {
 		return
 	}
+	if !slices.ContainsFunc(v.Findings, func(f Finding) bool { return f.Outcome == Fail && f.Observed }) {
+		return
+	}
 	less := slices.Clone(v.Findings)
 	for i := range less {
 		if less[i].Outcome == Fail && less[i].Observed {
