@@ -111,6 +111,9 @@ asks for cloudfunctions.functions.invoke instead, granted on the function or abo
 	Confidence: Documented,
 	Admits:     true,
 	Run: func(in *Invocation) Finding {
+		if in.gen1 && in.delivery {
+			return pass("events reach a gen1 function without an invoker binding", in.Function.Source)
+		}
 		if f, done := in.noIdentityToJudge(); done {
 			return f
 		}
@@ -248,7 +251,7 @@ func (in *Invocation) denyFinding() Finding {
 		return in.denyUnread()
 	case d.Way == iam.ByDenyRule:
 		f := fail(fmt.Sprintf("%s is denied %s: %s", subject(in.principal), in.permission, d.Denial.Reason), Answer{Status: 403, Log: notAuthenticated}, cite)
-		f.Fixes = []Fix{in.exemptFromDeny(d.Denial)}
+		f.Fixes = []Fix{in.exemptFromDeny(d.Denial, in.checked.Member.String())}
 		return f
 	case d.Denial.State == iam.NotDenied:
 		return pass("no deny rule covers the caller", in.DenyPolicies.Source)

@@ -12,6 +12,7 @@ import (
 // who did not choose an audience.
 const (
 	gcloudClient = "32555940559.apps.googleusercontent.com"
+	oauthClient  = ".apps.googleusercontent.com" // the end of every client ID
 	adcClient    = "764086051850-6qr4p6gpi6hn506pt8ejuq83di341hur.apps.googleusercontent.com"
 )
 

@@ -176,9 +176,10 @@ type Fix struct {
 	ID        string // "grant-service-invoker": the same change has the same ID
 	Summary   string // a verb phrase: "Grant roles/run.servicesInvoker to …"
 	Commands  []Command
-	Terraform string // the same change as HCL, or ""
-	Caution   string // what else the change does, or why its effect is unverified
-	Effect    Effect // filled in by Judge
+	Snippets  []Snippet // what is to be written into a file or sent, and is no command
+	Terraform string    // the same change as HCL, or ""
+	Caution   string    // what else the change does, or why its effect is unverified
+	Effect    Effect    // filled in by Judge
 	// Remaining names the checks that fail, or are open, after the fix.
 	Remaining []string
 
@@ -187,6 +188,14 @@ type Fix struct {
 	// apply returns the evidence as it is after the change; nil where the
 	// change cannot be modelled.
 	apply func(evidence.Snapshot) evidence.Snapshot
+}
+
+// A Snippet is text of a language that is no command to run: a part of a file,
+// or a request.
+type Snippet struct {
+	Language string // "yaml", "json", "http"
+	Where    string // what it belongs in: "in args of the http step"
+	Text     string
 }
 
 // A Command is one command to run. Reporters quote its words for a shell.
@@ -257,6 +266,7 @@ type Verdict struct {
 	Observed    *Observation
 	Findings    []Finding // in path order
 	Repair      []string  // IDs of a smallest set of fixes that leads to allowed
+	NoRepair    string    // why no repair of a denied invocation can be proved, "" where one was
 }
 
 // Cause returns the finding that the decision turns on: the first failure of a

@@ -39,9 +39,9 @@ carries one.`,
 			return notApplicable("no credential, and none is needed: " + in.anyone())
 		}
 		f := fail(in.absence(), Answer{Status: 403, Log: notAuthenticated}, in.sent.source)
-		f.Fixes = append(in.mint(), in.makePublic()...)
+		f.Fixes = in.mint()
 		if in.request.Method == "OPTIONS" {
-			f.Fixes = []Fix{answerPreflight}
+			f.Fixes = append(f.Fixes, answerPreflight)
 		}
 		if in.ownUnread() && !in.refusedByFrontEnd(401, 403) {
 			f.Outcome, f.Fixes = Unknown, nil
@@ -74,6 +74,8 @@ func (in *Invocation) sentWhat() string {
 		return "the event source sends an ID token of the trigger's service account"
 	case in.sent.config:
 		return fmt.Sprintf("%s is configured to send %s", or(in.configured().Kind, "the caller"), an(in.sent.credential.Kind.String()))
+	case in.sent.supposed && federatedWhy(in.principal) != "":
+		return "supposing that " + in.principal + " calls"
 	case in.sent.supposed:
 		return fmt.Sprintf("supposing a correct ID token of %s", in.principal)
 	}
@@ -180,7 +182,8 @@ var credentialKind = Check{
 	ID:    "credential-kind",
 	Title: "the credential is an ID token",
 	Doc: `Cloud Run takes a Google-signed ID token and nothing else: an OAuth access token (ya29.…), an API key or an opaque
-string is answered with 401. An access token is right where the target is a Google API, such as starting a Cloud Run job.`,
+string is answered with 401. A federated identity, a Kubernetes service account or an agent has no Google ID token of its
+own and must impersonate a service account. An access token is right where the target is a Google API, such as starting a Cloud Run job.`,
 	Ref:        "https://docs.cloud.google.com/run/docs/authenticating/service-to-service",
 	Confidence: Documented,
 	Run: func(in *Invocation) Finding {
@@ -192,6 +195,9 @@ string is answered with 401. An access token is right where the target is a Goog
 			return in.noCredentialKnown()
 		case c.Kind == credential.None:
 			return notApplicable("no credential")
+		case in.sent.supposed && federatedWhy(in.principal) != "":
+			f := fail(federatedWhy(in.principal), rejected, in.sent.source)
+			return in.refuse(withFixes(f, in.mint()))
 		case in.host.Kind == googleAPIHost && c.Kind == credential.AccessToken:
 			return pass("an access token is the right kind for a Google API", in.sent.source)
 		case c.JWT():

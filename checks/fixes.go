@@ -1,10 +1,10 @@
 package checks
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"cloud.google.com/go/functions/apiv2/functionspb"
@@ -12,54 +12,13 @@ import (
 	denypb "cloud.google.com/go/iam/apiv2/iampb"
 	"cloud.google.com/go/run/apiv2/runpb"
 
-	"diagnose/internal/caller"
-	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
 // repaired is the source of a fact that a fix supposes.
 var repaired = evidence.Source{Document: "after the fix"}
-
-// grantCaller proposes the smallest grant that lets the caller in.
-func (in *Invocation) grantCaller() []Fix {
-	if in.principal == "" {
-		return nil
-	}
-	if can, why := iam.ParseMember(in.principal).CanPresentIDToken(); can == iam.NotGranted {
-		return []Fix{{ID: "call-as-service-account", Summary: "Call as a Google service account instead of " + in.principal, Caution: why}}
-	}
-	return []Fix{in.grant(in.principal)}
-}
-
-// grant binds the smallest invoker role to one member on the target itself.
-func (in *Invocation) grant(member string) Fix {
-	role := in.invokerRole()
-	f := Fix{
-		ID: "grant-invoker", Summary: fmt.Sprintf("Grant %s on %s to %s", role, in.resource(), member),
-		apply: func(s evidence.Snapshot) evidence.Snapshot {
-			bind := func(p *iampb.Policy) {
-				p.Bindings = append(p.Bindings, &iampb.Binding{Role: role, Members: []string{member}})
-			}
-			if in.gen1 {
-				s.FunctionPolicy = changePolicy(or2(s.FunctionPolicy, s.Policy), bind)
-			} else {
-				s.Policy = changePolicy(s.Policy, bind)
-			}
-			return s
-		},
-	}
-	if in.gen1 {
-		f.Commands = []Command{in.located("functions", "add-iam-policy-binding", in.functionWord(), "--member="+member, "--role="+role)}
-		f.Terraform = resourceBlock("google_cloudfunctions_function_iam_member", "invoker",
-			"project", in.projectWord(), "region", in.regionWord(), "cloud_function", in.functionWord(), "role", role, "member", member)
-		return f
-	}
-	f.Commands = []Command{in.located("run", "services", "add-iam-policy-binding", in.serviceWord(), "--member="+member, "--role="+role)}
-	f.Terraform = resourceBlock("google_cloud_run_v2_service_iam_member", "invoker",
-		"project", in.projectWord(), "location", in.regionWord(), "name", in.serviceWord(), "role", role, "member", member)
-	return f
-}
 
 func or2(a, b evidence.Fact[*iampb.Policy]) evidence.Fact[*iampb.Policy] {
 	if a.Known() {
@@ -108,155 +67,113 @@ func changeRequest(s evidence.Snapshot, change func(*evidence.Request)) evidence
 	return s
 }
 
-// withToken returns the evidence with a correct token of the given member for
-// the given audience in the header that counts.
-func withToken(s evidence.Snapshot, member, audience string) evidence.Snapshot {
-	s.Token = evidence.Known(credential.Synthetic(member, audience, s.Now), repaired)
-	s.Caller = evidence.Fact[caller.Caller]{}
-	return changeRequest(s, func(r *evidence.Request) {
-		for _, h := range []string{"Authorization", "X-Serverless-Authorization"} {
-			r.Headers.Del(h)
-		}
-		if len(r.Headers) == 0 {
-			r.Headers = nil
-		}
-	})
-}
-
-// mint proposes a correct token in the language of the client.
-func (in *Invocation) mint() []Fix {
-	audience := in.audiences.Preferred()
-	word := or(audience, "SERVICE_URL")
-	if in.sent.config && !in.delivery {
-		return in.configure(word)
-	}
-	f := Fix{
-		ID: "mint-token", Summary: fmt.Sprintf("Send a Google-signed ID token whose audience is %s", word),
-		Commands: in.mintCommands(audience),
-		Caution:  in.mintCaution(),
-	}
-	member := or(in.principal, in.grantee("user:", "serviceAccount:"))
-	if in.principal == "" && member != "" {
-		f.Summary += ", as a principal that may invoke, such as " + member
-	}
-	f.apply = func(s evidence.Snapshot) evidence.Snapshot { return withToken(s, member, audience) }
-	return []Fix{f}
-}
-
-// grantee returns a member, with one of the prefixes, that the policies read
-// grant invocation to, or "".
-func (in *Invocation) grantee(prefixes ...string) string {
-	for _, g := range in.question(in.permission, iam.Identity{}).Holdings() {
-		for _, p := range prefixes {
-			if g.May == iam.Granted && strings.HasPrefix(g.Member.String(), p) {
-				return g.Member.String()
-			}
-		}
-	}
-	return ""
-}
-
 // answerPreflight is what there is to do about a preflight, which carries no
 // credential by design of the browser:
 // https://docs.cloud.google.com/functions/docs/writing/write-http-functions#limitations.
 var answerPreflight = Fix{
-	ID: "answer-preflight", Summary: "Serve page and service from one origin, or let a load balancer or API gateway in front answer OPTIONS",
-	Caution: "what stands in front of the service is in no document of a case; a public service that checks its callers itself is the other way",
+	ID:      "answer-preflight",
+	Summary: "Serve page and service from one origin, or let a load balancer or API gateway in front answer OPTIONS",
+	Caution: "diagnose cannot check what stands in front of the service",
 }
 
-func (in *Invocation) mintCaution() string {
-	switch in.client {
-	case "gcloud", "":
-		if strings.HasPrefix(in.principal, "serviceAccount:") {
-			return "impersonation needs roles/iam.serviceAccountOpenIdTokenCreator on the service account; owner does not carry it"
-		}
-	case "firebase-sdk":
-		return "a Firebase ID token never passes Cloud Run's check: let a server call with its service account, or make the service public and verify the Firebase token in its code"
-	case "browser":
-		return "a browser sends no ID token by itself: put IAP or a gateway in front, or call from a server"
+// callFrom proposes to send the request from an origin that ingress admits.
+func callFrom(o evidence.Origin, summary string) Fix {
+	return Fix{ID: "call-from-" + string(o), Summary: summary, apply: func(s evidence.Snapshot) evidence.Snapshot {
+		return changeRequest(s, func(r *evidence.Request) { r.Origin = o })
+	}}
+}
+
+// denyPrincipal writes a member in the syntax of deny policies, "" where there
+// is none.
+func denyPrincipal(member string) string {
+	kind, email, _ := strings.Cut(member, ":")
+	switch kind {
+	case "user":
+		return "principal://goog/subject/" + email
+	case "serviceAccount":
+		return "principal://iam.googleapis.com/projects/-/serviceAccounts/" + email
 	}
 	return ""
 }
 
-// mintCommands are the commands that mint a token for an audience, by client.
-func (in *Invocation) mintCommands(audience string) []Command {
-	member := or(in.principal, in.grantee("user:", "serviceAccount:"))
-	aud, target := or(audience, "SERVICE_URL"), or(in.callURL(), audience, "SERVICE_URL")
-	call := Command{Argv: []string{"curl", target}, WithToken: true}
-	sa, isSA := strings.CutPrefix(member, "serviceAccount:")
-	token := func(argv ...string) []Command { return []Command{{Into: "TOKEN", Argv: argv}, call} }
-	switch in.client {
-	case "metadata-server", "gke":
-		return token("curl", "-s", "-H", "Metadata-Flavor: Google",
-			"http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/identity?audience="+url.QueryEscape(aud)+"&format=full")
-	case "service-account-key":
-		return append([]Command{gcloud("auth", "activate-service-account", "--key-file=KEY_FILE")},
-			token("gcloud", "auth", "print-identity-token", "--audiences="+aud)...)
-	case "github-actions":
-		return []Command{{Argv: []string{"google-github-actions/auth", "token_format: id_token", "id_token_audience: " + aud, "id_token_include_email: true",
-			"service_account: " + or(sa, "SERVICE_ACCOUNT")}, Note: "with: of the workflow step"}}
+// grantCaller proposes the smallest grant that lets the caller in.
+func (in *Invocation) grantCaller() []Fix {
+	if in.bare || in.principal == "" {
+		return nil
 	}
-	switch {
-	case isSA:
-		return token("gcloud", "auth", "print-identity-token", "--impersonate-service-account="+sa, "--audiences="+aud, "--include-email")
-	case strings.HasPrefix(member, "user:") || in.client == "gcloud":
-		return token("gcloud", "auth", "print-identity-token")
+	if o, ok := in.outsider(); ok {
+		return in.impersonate(o)
 	}
-	return token("gcloud", "auth", "print-identity-token", "--impersonate-service-account=SERVICE_ACCOUNT", "--audiences="+aud, "--include-email")
+	if can, why := iam.ParseMember(in.principal).CanPresentIDToken(); can == iam.NotGranted {
+		f := in.callAs()
+		f.Caution = why
+		return []Fix{f}
+	}
+	return []Fix{in.grant(in.principal)}
 }
 
-// callURL is the URL to call in an example: what was called, on https.
-func (in *Invocation) callURL() string {
-	if in.url == nil || in.host.Kind == googleAPIHost {
-		return ""
-	}
-	u := *in.url
-	u.Scheme = "https"
-	return u.String()
+// grant binds the smallest invoker role to one member on the target itself.
+func (in *Invocation) grant(member string) Fix { return in.grantAs(member, member) }
+
+// grantAccount lets a service account invoke.
+func (in *Invocation) grantAccount(a account) Fix {
+	return in.grantAs(a.member(), a.terraform("member", a.member()))
 }
 
-// configure proposes the setting of a configured caller that makes it send a
-// correct token.
-func (in *Invocation) configure(audience string) []Fix {
-	c := in.configured()
-	account := or(c.ServiceAccount, strings.TrimPrefix(in.grantee("serviceAccount:"), "serviceAccount:"))
-	sa, short := or(account, "SERVICE_ACCOUNT"), or(parseName(c.Name).ID, "NAME")
-	f := Fix{ID: "configure-caller", Summary: fmt.Sprintf("Let %s send an ID token of %s with the audience %s", or(c.Kind, "the caller"), sa, audience)}
-	switch c.Kind {
-	case "cloud-scheduler":
-		f.Commands = []Command{gcloud("scheduler", "jobs", "update", "http", short, "--location="+or(parseName(c.Name).Location, "REGION"),
-			"--oidc-service-account-email="+sa, "--oidc-token-audience="+audience)}
-	case "cloud-tasks":
-		f.Commands = []Command{gcloud("tasks", "queues", "update", or(parseName(c.Name).ID, "QUEUE"), "--location="+or(parseName(c.Name).Location, "REGION"),
-			"--http-oidc-service-account-email-override="+sa, "--http-oidc-token-audience-override="+audience)}
-		f.Caution = "the override covers every task of the queue; code that creates tasks can set oidcToken.audience instead"
-	case "pubsub-push":
-		f.Commands = []Command{gcloud("pubsub", "subscriptions", "modify-push-config", short, "--push-endpoint="+or(c.URL, "PUSH_ENDPOINT"),
-			"--push-auth-service-account="+sa, "--push-auth-token-audience="+audience)}
-	case "workflows":
-		f.Caution = fmt.Sprintf("in the http step: auth: {type: OIDC, audience: %s}", audience)
-	case "api-gateway":
-		f.Caution = fmt.Sprintf("in x-google-backend: jwt_audience: %s", audience)
+// grantAs is grant, with the member as Terraform has it.
+func (in *Invocation) grantAs(member string, terraform any) Fix {
+	role := in.invokerRole()
+	f := Fix{
+		ID: "grant-invoker", Summary: fmt.Sprintf("Grant %s on %s to %s", role, in.resource(), member),
+		apply: func(s evidence.Snapshot) evidence.Snapshot {
+			bind := func(p *iampb.Policy) {
+				p.Bindings = append(p.Bindings, &iampb.Binding{Role: role, Members: []string{member}})
+			}
+			if in.gen1 {
+				s.FunctionPolicy = changePolicy(or2(s.FunctionPolicy, s.Policy), bind)
+			} else {
+				s.Policy = changePolicy(s.Policy, bind)
+			}
+			return s
+		},
 	}
-	if account == "" {
-		f.Caution = strings.TrimPrefix(f.Caution+"; name the service account that it shall call with", "; ")
+	if in.bare {
+		return f
 	}
-	f.apply = func(s evidence.Snapshot) evidence.Snapshot {
-		fixed := s.Caller.Or(caller.Caller{})
-		fixed.Token, fixed.Audience, fixed.AudienceGiven, fixed.ServiceAccount = caller.IDToken, audience, true, account
-		s.Caller = evidence.Known(fixed, s.Caller.Source)
-		return s
+	_, who, _ := strings.Cut(member, ":")
+	who, _, _ = strings.Cut(or(who, member), "@")
+	words, id := "run services add-iam-policy-binding", in.serviceWord()
+	kind, place, key := "google_cloud_run_v2_service_iam_member", "location", "name"
+	if in.gen1 {
+		words, id = "functions add-iam-policy-binding", in.functionWord()
+		kind, place, key = "google_cloudfunctions_function_iam_member", "region", "cloud_function"
 	}
-	return []Fix{f}
+	f.Commands = []Command{in.placed(words, id, "--member="+member, "--role="+role)}
+	f.Terraform = terraformResource(kind, id+"_invoker_"+who, gcp.Argument{Name: "project", Value: in.projectWord()},
+		gcp.Argument{Name: place, Value: in.regionWord()}, gcp.Argument{Name: key, Value: id}, gcp.Argument{Name: "role", Value: role}, gcp.Argument{Name: "member", Value: terraform})
+	return f
 }
 
-// addCustomAudience lets the service accept an audience of the user's own.
+// terraformService names the Terraform resource of the service in words.
+func (in *Invocation) terraformService() string {
+	return "the resource google_cloud_run_v2_service of " + in.serviceWord()
+}
+
+// addCustomAudience lets the service accept an audience of the user's own: a
+// URL, a word or an OAuth client ID. Sources:
+// https://docs.cloud.google.com/run/docs/configuring/custom-audiences and, for
+// client IDs, https://developers.google.com/apps-script/guides/services/cloud-run.
 func (in *Invocation) addCustomAudience(aud string) Fix {
+	all := append(slices.Clone(in.service().GetCustomAudiences()), aud)
+	flag := "--add-custom-audiences=" + aud
+	if strings.Contains(aud, ",") { // https://docs.cloud.google.com/sdk/gcloud/reference/topic/escaping
+		flag = "--add-custom-audiences=^|^" + aud
+	}
 	return Fix{
 		ID: "add-custom-audience", Summary: fmt.Sprintf("Let the service accept the audience %s", aud),
-		Commands:  []Command{in.located("run", "services", "update", in.serviceWord(), "--add-custom-audiences="+aud)},
-		Terraform: "custom_audiences = [" + hclString(aud) + "]",
-		Caution:   "this makes a new revision; every token minted for that audience by Google is then accepted",
+		Commands:  []Command{in.placed("run services update", in.serviceWord(), flag)},
+		Terraform: terraformAttribute(in.terraformService(), "custom_audiences", all),
+		Caution:   "this makes a new revision; every token that Google mints for that audience is then accepted",
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
 			return changeService(s, func(svc *runpb.Service) { svc.CustomAudiences = append(svc.CustomAudiences, aud) })
 		},
@@ -267,31 +184,30 @@ func (in *Invocation) addCustomAudience(aud string) Fix {
 func (in *Invocation) setIngress(to runpb.IngressTraffic, flag, functionFlag, caution string) Fix {
 	f := Fix{
 		ID: "set-ingress-" + flag, Summary: "Set ingress to " + flag, Caution: caution,
-		Commands:  []Command{in.located("run", "services", "update", in.serviceWord(), "--ingress="+flag)},
-		Terraform: fmt.Sprintf("ingress = %q", to.String()),
+		Commands:  []Command{in.placed("run services update", in.serviceWord(), "--ingress="+flag)},
+		Terraform: terraformAttribute(in.terraformService(), "ingress", to.String()),
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
 			return changeService(s, func(svc *runpb.Service) { svc.Ingress = to })
 		},
 	}
 	if in.function {
-		f.Commands = []Command{in.located("functions", "deploy", in.functionWord(), "--ingress-settings="+functionFlag)}
-		f.Terraform = fmt.Sprintf("ingress_settings = %q", functionIngress[to])
+		f.Commands = []Command{in.placed("functions deploy", in.functionWord(), "--ingress-settings="+functionFlag)}
+		of := "service_config of the resource google_cloudfunctions2_function of " + in.functionWord()
+		if in.gen1 {
+			of = "the resource google_cloudfunctions_function of " + in.functionWord()
+		}
+		f.Terraform = terraformAttribute(of, "ingress_settings", functionIngress[to].String())
 	}
 	return f
 }
 
-// callFrom proposes to send the request from an origin that ingress admits.
-func callFrom(o evidence.Origin, summary string) Fix {
-	return Fix{ID: "call-from-" + string(o), Summary: summary, apply: func(s evidence.Snapshot) evidence.Snapshot {
-		return changeRequest(s, func(r *evidence.Request) { r.Origin = o })
-	}}
-}
-
 // callURLFix proposes another URL for the same request.
-func callURLFix(id, summary string, u *url.URL) Fix {
+func (in *Invocation) callURLFix(id, summary string, u *url.URL) Fix {
+	again := in.callCommand()
+	again.Argv[len(again.Argv)-1] = shown(u)
 	return Fix{
 		ID: id, Summary: summary,
-		Commands: []Command{{Argv: []string{"curl", u.String()}, WithToken: true}},
+		Commands: []Command{again},
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
 			return changeRequest(s, func(r *evidence.Request) { r.URL = u })
 		},
@@ -299,14 +215,22 @@ func callURLFix(id, summary string, u *url.URL) Fix {
 }
 
 // exemptFromDeny proposes to except the caller from the rule that denies it.
-func (in *Invocation) exemptFromDeny(d iam.Denial) Fix {
-	principal := denyPrincipal(in.principal)
+func (in *Invocation) exemptFromDeny(d iam.Denial, member string) Fix {
+	principal := denyPrincipal(member)
 	policy := in.DenyPolicies.Or(nil)[d.Policy]
 	id := policy.GetName()[strings.LastIndex(policy.GetName(), "/")+1:]
+	rule := policy.GetRules()[d.Rule].GetDenyRule()
+	all := map[string]any{"exceptionPrincipals": append(slices.Clone(rule.GetExceptionPrincipals()), principal)}
+	except, _ := json.MarshalIndent(all, "", "  ") // strings: no error
 	return Fix{
-		ID: "except-from-deny", Summary: fmt.Sprintf("Add %s to exceptionPrincipals of rule %d of the deny policy %s", or(principal, "the caller"), d.Rule, id),
-		Commands: []Command{gcloud("iam", "policies", "update", id, "--attachment-point="+iam.AttachmentPoint(policy.GetName()), "--kind=denypolicies", "--policy-file=POLICY_FILE")},
-		Caution:  "a deny policy is somebody's decision: ask its owner first",
+		ID: "except-from-deny",
+		Summary: fmt.Sprintf("Add %s to exceptionPrincipals of rule %d of the deny policy %s",
+			or(principal, "the caller"), d.Rule, id),
+		Commands: []Command{command("iam policies update", id, "--attachment-point="+iam.AttachmentPoint(policy.GetName()),
+			"--kind=denypolicies", "--policy-file=POLICY_FILE")},
+		Snippets: []Snippet{{Language: "json", Where: fmt.Sprintf("in rules[%d].denyRule of POLICY_FILE", d.Rule),
+			Text: string(except)}},
+		Caution: "a deny policy is somebody's decision: ask its owner first",
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
 			all := slices.Clone(s.DenyPolicies.Or(nil))
 			all[d.Policy] = edit(all[d.Policy], func(p *denypb.Policy) {
@@ -324,45 +248,24 @@ func (in *Invocation) exemptFromDeny(d iam.Denial) Fix {
 func (in *Invocation) enableDefaultURL() Fix {
 	return Fix{
 		ID: "enable-default-url", Summary: "Turn the default URL of the service on",
-		Commands:  []Command{in.located("run", "services", "update", in.serviceWord(), "--default-url")},
-		Terraform: "default_uri_disabled = false",
+		Commands:  []Command{in.placed("run services update", in.serviceWord(), "--default-url")},
+		Terraform: terraformAttribute(in.terraformService(), "default_uri_disabled", false),
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
 			return changeService(s, func(svc *runpb.Service) { svc.DefaultUriDisabled = false })
 		},
 	}
 }
 
-// makePublic proposes to open the service, only where the evidence says that
-// it is meant to be public: the deployment asked for it, or an organization
-// policy refused the binding of allUsers.
-func (in *Invocation) makePublic() []Fix {
-	if in.gen1 || !in.meantPublic() {
-		return nil
-	}
-	return []Fix{{
-		ID: "make-public", Summary: "Turn the invoker IAM check of " + in.resource() + " off",
-		Commands:  []Command{in.located("run", "services", "update", in.serviceWord(), "--no-invoker-iam-check")},
-		Terraform: "invoker_iam_disabled = true",
-		Caution:   "this opens the service to anyone on the internet that ingress admits",
-		apply: func(s evidence.Snapshot) evidence.Snapshot {
-			return changeService(s, func(svc *runpb.Service) { svc.InvokerIamDisabled = true })
-		},
-	}}
-}
-
-// meantPublic reports whether the evidence says that anyone shall be let in.
-func (in *Invocation) meantPublic() bool {
-	return in.mentions("do not belong to a permitted customer", "setting iam policy failed", "allow unauthenticated invocations failed") ||
-		in.request.Principal == "allUsers"
-}
-
 // grantOnProject binds a role to one member on the project.
 func (in *Invocation) grantOnProject(id, role, member string) Fix {
+	_, who, _ := strings.Cut(member, ":")
+	who, _, _ = strings.Cut(who, "@")
 	return Fix{
 		ID: id, Summary: fmt.Sprintf("Grant %s on the project to %s", role, member),
-		Commands: []Command{gcloud("projects", "add-iam-policy-binding", in.projectWord(), "--member="+member, "--role="+role, "--condition=None")},
-		Terraform: resourceBlock("google_project_iam_member", strings.ReplaceAll(id, "-", "_"),
-			"project", in.projectWord(), "role", role, "member", member),
+		Commands: []Command{command("projects add-iam-policy-binding", in.projectWord(), "--member="+member,
+			"--role="+role, "--condition=None")},
+		Terraform: terraformResource("google_project_iam_member", strings.TrimPrefix(id, "grant-")+"_"+who,
+			gcp.Argument{Name: "project", Value: in.projectWord()}, gcp.Argument{Name: "role", Value: role}, gcp.Argument{Name: "member", Value: member}),
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
 			ancestors := slices.Clone(s.Ancestors.Or(nil))
 			i := slices.IndexFunc(ancestors, func(a evidence.Ancestor) bool { return a.Type == "project" })
@@ -377,62 +280,4 @@ func (in *Invocation) grantOnProject(id, role, member string) Fix {
 			return s
 		},
 	}
-}
-
-// denyPrincipal writes a member in the syntax of deny policies, "" where there
-// is none.
-func denyPrincipal(member string) string {
-	kind, email, _ := strings.Cut(member, ":")
-	switch kind {
-	case "user":
-		return "principal://goog/subject/" + email
-	case "serviceAccount":
-		return "principal://iam.googleapis.com/projects/-/serviceAccounts/" + email
-	}
-	return ""
-}
-
-// resourceBlock writes a Terraform resource from pairs of argument and value.
-func resourceBlock(kind, label string, pairs ...string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "resource %q %q {\n", kind, label)
-	width := 0
-	for i := 0; i < len(pairs); i += 2 {
-		width = max(width, len(pairs[i]))
-	}
-	for i := 0; i < len(pairs); i += 2 {
-		fmt.Fprintf(&b, "  %-*s = %s\n", width, pairs[i], hclString(pairs[i+1]))
-	}
-	b.WriteString("}")
-	return b.String()
-}
-
-// hclString quotes a string for HCL, where ${ and %{ would start a template.
-func hclString(s string) string {
-	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(strconv.Quote(s))
-}
-
-// grantAccessor lets a caller pass IAP.
-func (in *Invocation) grantAccessor(member string) []Fix {
-	if member == "" || !strings.Contains(member, ":") {
-		return nil
-	}
-	return []Fix{{
-		ID: "grant-iap-accessor", Summary: fmt.Sprintf("Grant %s to %s", accessorRole, member),
-		Commands: []Command{in.located("iap", "web", "add-iam-policy-binding", "--resource-type=cloud-run", "--service="+in.serviceWord(),
-			"--member="+member, "--role="+accessorRole)},
-		apply: func(s evidence.Snapshot) evidence.Snapshot {
-			s.IAPPolicy = changePolicy(s.IAPPolicy, func(p *iampb.Policy) {
-				p.Bindings = append(p.Bindings, &iampb.Binding{Role: accessorRole, Members: []string{member}})
-			})
-			return s
-		},
-	}}
-}
-
-// iapSignIn tells how to send what IAP takes.
-func (in *Invocation) iapSignIn() []Fix {
-	return []Fix{{ID: "pass-iap", Summary: "Sign in with a browser, or send an ID token with an e-mail claim for IAP's OAuth client",
-		Commands: []Command{in.iapSettingsCommand()},
-		Caution:  "which OAuth client IAP takes is not known, so the effect cannot be shown"}}
 }

@@ -218,6 +218,8 @@ then sends IAP's cookie. Whether IAP takes OAuth access tokens is not establishe
 	switch {
 	case !got.known:
 		return unknown("IAP is on, and it is not known what the request sends", in.gatherCaller()...)
+	case got.supposed && federatedWhy(in.principal) != "":
+		return withFixes(unknown("IAP is on, and what it makes of "+in.principal+" is not known: "+federatedWhy(in.principal)), in.iapMint())
 	case got.supposed || got.config && c.Kind == credential.IDToken:
 		return pass(in.sentWhat(), got.source)
 	case c.Kind == credential.None && in.iapSession():
@@ -227,9 +229,9 @@ then sends IAP's cookie. Whether IAP takes OAuth access tokens is not establishe
 	case c.Kind == credential.IDToken, c.Kind == credential.SelfSigned:
 		return pass("the request sends "+an(c.Kind.String()), got.source)
 	case c.Kind == credential.AccessToken:
-		return withFixes(unknown("whether IAP takes an OAuth access token is not established"), in.iapSignIn())
+		return withFixes(unknown("whether IAP takes an OAuth access token is not established"), in.iapMint())
 	}
-	return withFixes(fail(fmt.Sprintf("IAP is on and does not take %s", an(c.Kind.String())), Answer{Status: 401}, cite, got.source), in.iapSignIn())
+	return withFixes(fail(fmt.Sprintf("IAP is on and does not take %s", an(c.Kind.String())), Answer{Status: 401}, cite, got.source), in.iapMint())
 })
 
 // iapNone answers where nothing that IAP reads was sent.
@@ -242,7 +244,7 @@ func (in *Invocation) iapNone(cite evidence.Source) Finding {
 		message = "IAP is on and does not read X-Serverless-Authorization, where the credential is"
 	}
 	f := fail(message, Answer{Status: 302, Also: []int{401}, Location: "https://accounts.google.com/"}, cite)
-	f.Fixes = in.iapSignIn()
+	f.Fixes = in.iapMint()
 	return f
 }
 
@@ -280,7 +282,7 @@ func (in *Invocation) iapAccess(id iam.Identity, who string) Finding {
 	case d.Way == iam.ByDenyRule:
 		cite := in.DenyPolicies.Source.At(fmt.Sprintf("/%d/rules/%d", d.Denial.Policy, d.Denial.Rule))
 		f := fail(fmt.Sprintf("%s is denied %s: %s", subject(who), iam.AccessViaIAP, d.Denial.Reason), Answer{Status: 403}, cite)
-		f.Fixes = []Fix{in.exemptFromDeny(d.Denial)}
+		f.Fixes = []Fix{in.exemptFromDeny(d.Denial, who)}
 		return f
 	case d.State == iam.NotGranted:
 		f := fail(fmt.Sprintf("%s does not have %s on %s, so IAP refuses", subject(who), accessorRole, in.resource()), Answer{Status: 403}, in.IAPPolicy.Source.At("/bindings"))
@@ -312,7 +314,7 @@ that to the user. allUsers with the invoker role, or the invoker check off, serv
 	case agent == "":
 		return unknown("IAP's service agent is named by the project's number, which is not known", in.projectCommand())
 	}
-	return in.grantFinding(in.checked, agent, func() []Fix { return []Fix{in.grant(agent)} })
+	return in.grantFinding(in.checked, agent, func() []Fix { return []Fix{in.grantAgent(agent)} })
 })
 
 // iapNotSetUp are the words with which IAP says that its service agent is
@@ -322,7 +324,7 @@ var iapNotSetUp = []string{"iap for cloud run app is not set up correctly", "iap
 // iapNotSetUp answers where IAP itself reported that.
 func (in *Invocation) iapNotSetUp() Finding {
 	agent := or(in.iapAgent(), "serviceAccount:service-PROJECT_NUMBER@gcp-sa-iap.iam.gserviceaccount.com")
-	f := in.grantFinding(in.identityOf(agent), agent, func() []Fix { return []Fix{in.grant(agent)} })
+	f := in.grantFinding(in.identityOf(agent), agent, func() []Fix { return []Fix{in.grantAgent(agent)} })
 	if f.Outcome != Unknown {
 		return f
 	}

@@ -167,6 +167,3 @@ func (f Finding) weight() int {
 	}
 	return 0
 }
-
-// iapMint proposes the token that IAP takes.
-func (in *Invocation) iapMint() []Fix { return in.iapSignIn() }

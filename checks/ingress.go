@@ -146,6 +146,9 @@ func ingressWord(i runpb.IngressTraffic) string {
 }
 
 func (in *Invocation) ingressFixes(setting runpb.IngressTraffic) []Fix {
+	if in.bare {
+		return nil
+	}
 	var out []Fix
 	if in.foreign(in.configured().Project) {
 		out = append(out, callFrom(evidence.GoogleService, "Create the caller in the project of the service"))
@@ -178,11 +181,31 @@ document of the service shows it; the policy audit log does.`,
 			f := fail("the audit log shows that a VPC-SC perimeter refused the request as run.googleapis.com/HttpIngress", status, in.Logs.Source.At(fmt.Sprintf("/%d", i)))
 			f.Observed = true
 			f.Assumes = []Assumption{{Text: "the audit log entry is of this request"}}
-			f.Fixes = []Fix{{ID: "perimeter-ingress-rule", Summary: "Add an ingress rule for the caller to the perimeter, or call from inside it",
-				Commands: []Command{gcloud("access-context-manager", "perimeters", "update", "PERIMETER", "--set-ingress-policies=POLICY_FILE")},
-				Caution:  "perimeters are in no document of a case, so the effect cannot be shown"}}
+			f.Fixes = in.perimeterFixes()
 			return f
 		}
 		return notApplicable("no log entry or response points to a perimeter")
 	},
+}
+
+// perimeterFixes tell how to pass a perimeter. From inside it the refusal that
+// was logged is another request's.
+func (in *Invocation) perimeterFixes() []Fix {
+	if in.bare {
+		return nil
+	}
+	rule := Fix{ID: "perimeter-ingress-rule", Summary: "Add an ingress rule for the caller to the perimeter",
+		Commands: []Command{command("access-context-manager perimeters update", "PERIMETER", "--set-ingress-policies=POLICY_FILE")},
+		Caution:  "diagnose cannot check the rules of a perimeter"}
+	if in.origin == evidence.Perimeter {
+		return []Fix{rule}
+	}
+	inside := callFrom(evidence.Perimeter, "Call from inside the perimeter")
+	move := inside.apply
+	inside.apply = func(s evidence.Snapshot) evidence.Snapshot {
+		logs := slices.DeleteFunc(slices.Clone(s.Logs.Or(nil)), perimeterViolation)
+		s.Logs = evidence.Known(logs, s.Logs.Source)
+		return move(s)
+	}
+	return []Fix{inside, rule}
 }

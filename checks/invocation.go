@@ -50,6 +50,8 @@ type Invocation struct {
 	public  iam.Decision // whether anyone may invoke
 	checked iam.Identity // whom IAM is asked about: the caller, or IAP's agent
 	iap     bool
+
+	bare bool // no fixes are asked for: only the answers count
 }
 
 // sent is the credential under judgement.

@@ -18,9 +18,11 @@ type Options struct {
 	// true the judgement ends, and what is not decided is unknown.
 	Stop func() bool
 
-	// repaired says that the evidence is as it is after a fix, which the
-	// observed answer knows nothing of.
+	// repaired says that the evidence is that after a fix: the answer that was
+	// observed before it decides nothing.
 	repaired bool
+	// proving says that only the decision counts, and not what it rests on.
+	proving bool
 }
 
 // Judge answers every check for the invocation that the evidence describes,
@@ -40,7 +42,9 @@ func judge(s evidence.Snapshot, o Options) Verdict {
 		Findings: in.answers(),
 	}
 	v.Decision, v.Assumptions = conclude(v.Findings)
-	in.weigh(&v)
+	if !o.proving || o.Strict {
+		in.weigh(&v)
+	}
 	if in.withoutObserved(&v); !o.repaired {
 		in.heed(&v)
 	}

@@ -500,7 +500,9 @@ func (in *Invocation) stopped() bool { return in.stop != nil && in.stop() }
 
 func (in *Invocation) supposing(p possibility) []Finding {
 	s := p.apply(*in.Snapshot)
-	return resolve(&s, in.stop).answers()
+	other := resolve(&s, in.stop)
+	other.bare = true
+	return other.answers()
 }
 
 // standing lists what no document settles: what stands between the caller and

@@ -2,45 +2,91 @@ package checks
 
 import (
 	"slices"
+	"strings"
 
 	"diagnose/internal/evidence"
 )
 
-// maxRepair bounds the number of fixes that a repair may combine.
-const maxRepair = 4
+// The search for a repair combines at most maxRepair fixes and judges at most
+// maxJudgements times, fewest fixes first.
+const (
+	maxRepair     = 4
+	maxJudgements = 64
+)
 
-// prove labels every fix with what it does to the decision, and finds a
-// smallest set of fixes that leads to allowed.
+// A prover judges the evidence that fixes lead to, each set once.
+type prover struct {
+	from evidence.Snapshot
+	o    Options
+	memo map[string]Verdict
+}
+
+// after returns the verdict about the evidence after the fixes, and false
+// where enough was judged already.
+func (p *prover) after(path []Fix) (Verdict, bool) {
+	key := ""
+	for _, f := range path {
+		key += f.ID + "\x00" + f.Summary + "\x00" // one ID may be of two members
+	}
+	if v, ok := p.memo[key]; ok {
+		return v, true
+	}
+	if len(p.memo) >= maxJudgements {
+		return Verdict{}, false
+	}
+	s := p.from
+	for _, f := range path {
+		s = f.apply(s)
+	}
+	v := judge(s, p.o)
+	p.memo[key] = v
+	return v, true
+}
+
+// prove labels every fix with what it does to the decision, leaves out those
+// that change nothing, and finds a smallest set of fixes that leads to
+// allowed, or says why there is none.
 func prove(s evidence.Snapshot, o Options, v *Verdict) {
 	cause, _ := v.Cause()
-	o.NoFixes, o.repaired = true, cause.Check != answerOrigin.ID
-	memo := map[string]Verdict{}
-	rejudge := func(path []Fix) Verdict {
-		key := ""
-		for _, f := range path {
-			key += f.ID + "\x00"
-		}
-		if _, ok := memo[key]; !ok {
-			e := s
-			for _, f := range path {
-				e = f.apply(e)
-			}
-			memo[key] = judge(e, o)
-		}
-		return memo[key]
-	}
+	o.NoFixes, o.proving = true, true
+	// What was observed is the answer to the request before a fix, not after
+	// it. What stands in front of the service stays, and no fix here moves it.
+	o.repaired = cause.Check != answerOrigin.ID
+	p := &prover{from: s, o: o, memo: map[string]Verdict{}}
 	for i := range v.Findings {
-		for j := range v.Findings[i].Fixes {
-			f := &v.Findings[i].Fixes[j]
-			if f.apply != nil {
-				f.Effect, f.Remaining = effect(v.Findings[i], rejudge([]Fix{*f}))
-			}
-		}
+		f := &v.Findings[i]
+		f.Fixes = p.label(*f, *v)
 	}
-	for _, f := range repair(*v, rejudge) {
+	for _, f := range p.repair(*v) {
 		v.Repair = append(v.Repair, f.ID)
+		if after, ok := p.after([]Fix{f}); ok {
+			f.Effect, f.Remaining, _ = effect(Finding{}, *v, after)
+		}
 		v.offer(f)
 	}
+	if v.Decision == Denied && len(v.Repair) == 0 {
+		v.NoRepair = noRepair(*v)
+	}
+}
+
+// label judges each fix of a finding, and keeps those that change something.
+func (p *prover) label(f Finding, before Verdict) []Fix {
+	var out []Fix
+	for _, x := range f.Fixes {
+		if x.apply != nil {
+			after, ok := p.after([]Fix{x})
+			if !ok {
+				continue
+			}
+			effect, remaining, helps := effect(f, before, after)
+			if !helps {
+				continue
+			}
+			x.Effect, x.Remaining = effect, remaining
+		}
+		out = append(out, x)
+	}
+	return out
 }
 
 // offer adds a fix that only a repaired verdict proposed to the finding of the
@@ -51,23 +97,24 @@ func (v *Verdict) offer(f Fix) {
 	}
 	for i := range v.Findings {
 		if v.Findings[i].Check == f.check {
-			f.Effect = Progress
 			v.Findings[i].Fixes = append(v.Findings[i].Fixes, f)
+			return
 		}
 	}
 }
 
-// effect compares the finding that offered a fix with the verdict after it,
-// and names what then remains.
-func effect(before Finding, after Verdict) (Effect, []string) {
+// effect compares the verdict after a fix with the one before, by the finding
+// that offered it, and names what then remains. A fix that leaves its own
+// finding as it was helps nothing.
+func effect(offered Finding, before, after Verdict) (e Effect, remaining []string, helps bool) {
 	if after.Decision == Allowed {
-		return Leads, nil
+		return Leads, nil, before.Decision != Allowed
 	}
 	var failing, open []string
 	for _, f := range after.Findings {
 		switch {
-		case f.Check == before.Check && (f.Outcome == Fail || f.Outcome == Unknown && before.Outcome != Fail):
-			return Unverified, nil
+		case f.Check == offered.Check && f.stops() && (f.Outcome == Fail || offered.Outcome != Fail):
+			return Unverified, nil, false
 		case f.Outcome == Fail:
 			failing = append(failing, f.Check)
 		case f.stops():
@@ -75,14 +122,14 @@ func effect(before Finding, after Verdict) (Effect, []string) {
 		}
 	}
 	if len(failing) > 0 {
-		return Progress, failing
+		return Progress, append(failing, open...), true
 	}
-	return Opens, open
+	return Opens, open, true
 }
 
 // repair searches, fewest fixes first, for a set that leads to allowed. Fixes
 // of a failure that shows only after another fix count too.
-func repair(v Verdict, rejudge func([]Fix) Verdict) []Fix {
+func (p *prover) repair(v Verdict) []Fix {
 	type state struct {
 		path []Fix
 		v    Verdict
@@ -96,9 +143,14 @@ func repair(v Verdict, rejudge func([]Fix) Verdict) []Fix {
 					continue
 				}
 				path := append(slices.Clone(st.path), f)
-				after := rejudge(path)
-				if after.Decision == Allowed {
+				after, ok := p.after(path)
+				switch {
+				case !ok:
+					return nil
+				case after.Decision == Allowed:
 					return path
+				case unmoved(st.v, after):
+					continue
 				}
 				next = append(next, state{path, after})
 			}
@@ -106,6 +158,16 @@ func repair(v Verdict, rejudge func([]Fix) Verdict) []Fix {
 		level = next
 	}
 	return nil
+}
+
+// unmoved reports whether a fix left every finding that stops the request.
+func unmoved(before, after Verdict) bool {
+	for i, f := range before.Findings {
+		if f.stops() && (!after.Findings[i].stops() || f.Outcome != after.Findings[i].Outcome) {
+			return false
+		}
+	}
+	return true
 }
 
 // repairs returns the modelled fixes of the cause and of its explanations, in
@@ -128,4 +190,35 @@ func repairs(v Verdict) []Fix {
 		}
 	}
 	return out
+}
+
+// noRepair says why no repair can be proved, by the cause.
+func noRepair(v Verdict) string {
+	cause, _ := v.Cause()
+	best := []string(nil)
+	for _, f := range v.Findings {
+		for _, x := range f.Fixes {
+			if x.Effect == Opens && (best == nil || len(x.Remaining) < len(best)) {
+				best = x.Remaining
+			}
+		}
+	}
+	switch {
+	case cause.Check == answerOrigin.ID:
+		return "something other than the front end wrote the answer, and diagnose cannot check its rules"
+	case cause.Check == serviceReady.ID && cause.Observed:
+		return "diagnose cannot check capacity: whether an instance is free shows only when the request comes"
+	case cause.Check == serviceReady.ID:
+		return "a service that was deleted has to be deployed again, and what it then grants is not known"
+	case cause.Check == ingressPerimeter.ID:
+		return "diagnose cannot check the rules of a perimeter"
+	case len(best) > 0:
+		return "what is left open then is not known from the documents: " + strings.Join(best, ", ")
+	}
+	for _, x := range cause.Fixes {
+		if x.Effect == Unverified && x.Caution != "" {
+			return x.Caution
+		}
+	}
+	return "no change that diagnose knows makes this call succeed"
 }

@@ -178,7 +178,7 @@ func (in *Invocation) sourceOfURLs() evidence.Source {
 func (in *Invocation) wrongHost(message string) Finding {
 	f := fail(message, notFound, in.Request.Source.At("/url"))
 	if right := in.rightURL(); right != nil {
-		f.Fixes = []Fix{callURLFix("use-own-url", "Call "+right.String(), right)}
+		f.Fixes = []Fix{in.callURLFix("use-own-url", "Call "+shown(right), right)}
 	}
 	return f
 }
@@ -225,7 +225,7 @@ reaches the container. On cloudfunctions.net the first part of the path is the f
 			u := *in.url
 			u.Path = "/health"
 			f := fail("the front end keeps the exact path /healthz for itself, so it never reaches the container", notFound, in.Request.Source.At("/url"))
-			f.Fixes = []Fix{callURLFix("rename-path", "Serve and call another path, such as /health", &u)}
+			f.Fixes = []Fix{in.callURLFix("rename-path", "Serve and call another path, such as /health", &u)}
 			return f
 		}
 		return pass("the path is not one of the front end's own")
@@ -245,7 +245,7 @@ func (in *Invocation) functionPathFinding() Finding {
 		if want != "" {
 			u := *in.url
 			u.Path = "/" + want
-			f.Fixes = []Fix{callURLFix("use-own-url", "Call "+u.String(), &u)}
+			f.Fixes = []Fix{in.callURLFix("use-own-url", "Call "+shown(&u), &u)}
 		}
 		return f
 	case want == "":
@@ -254,7 +254,7 @@ func (in *Invocation) functionPathFinding() Finding {
 		u := *in.url
 		u.Path = "/" + want
 		f := fail(fmt.Sprintf("the path names the function %s, the function is %s", got, want), notFound, in.Request.Source.At("/url"))
-		f.Fixes = []Fix{callURLFix("use-own-url", "Call "+u.String(), &u)}
+		f.Fixes = []Fix{in.callURLFix("use-own-url", "Call "+shown(&u), &u)}
 		return f
 	}
 	return pass("the path names the function", in.Function.Source.At("/name"))
@@ -280,7 +280,7 @@ drop the body or the Authorization header. Only a gen1 function with securityLev
 		u := *in.url
 		u.Scheme = "https"
 		f := fail("http is redirected to https, which may lose the method, the body or the Authorization header", Answer{Status: 302, Also: []int{301, 307, 308}, Location: u.String()}, in.Request.Source.At("/url"))
-		f.Fixes = []Fix{callURLFix("use-https", "Call "+u.String(), &u)}
+		f.Fixes = []Fix{in.callURLFix("use-https", "Call "+shown(&u), &u)}
 		return f
 	},
 }

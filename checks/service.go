@@ -6,6 +6,8 @@ import (
 
 	"cloud.google.com/go/functions/apiv2/functionspb"
 	"cloud.google.com/go/run/apiv2/runpb"
+
+	"diagnose/internal/evidence"
 )
 
 var serviceGate = Gate{"service", "404, 429, 500, 503", []Check{serviceReady, serviceTraffic, functionState}}
@@ -37,7 +39,8 @@ var serviceReady = Check{
 		case cond.GetState() == runpb.Condition_CONDITION_FAILED && svc.GetLatestReadyRevision() != "":
 			return warn("the last deployment failed, an earlier revision serves: "+cond.GetMessage(), src)
 		case cond.GetState() == runpb.Condition_CONDITION_FAILED:
-			return fail("the service has no serving revision: "+cond.GetMessage(), Answer{Status: 503, Also: []int{404, 500}}, src)
+			f := fail("the service has no serving revision: "+cond.GetMessage(), Answer{Status: 503, Also: []int{404, 500}}, src)
+			return withFixes(f, in.deployRevision())
 		case cond.GetState() != runpb.Condition_CONDITION_SUCCEEDED:
 			return warn("a deployment is under way", src)
 		}
@@ -71,7 +74,7 @@ func (in *Invocation) capacityFailure() (Finding, bool) {
 		f.Observed = true
 		f.Assumes = []Assumption{{Text: "the log entry is of this request"}}
 		f.Fixes = []Fix{{ID: "raise-capacity", Summary: "Look at the revision's own logs, and at max instances and quota",
-			Commands: []Command{in.located("run", "services", "update", in.serviceWord(), "--max-instances=MAX")},
+			Commands: []Command{in.placed("run services update", in.serviceWord(), "--max-instances=MAX")},
 			Caution:  "diagnose cannot check this: no document shows the capacity"}}
 		return f, true
 	}
@@ -115,7 +118,7 @@ settings of the service hold for all its revisions.`,
 func (in *Invocation) dropTag() []Fix {
 	u := *in.url
 	u.Host = strings.TrimPrefix(u.Host, in.host.Tag+"---")
-	return []Fix{callURLFix("drop-tag", "Call the service without the tag: "+u.String(), &u)}
+	return []Fix{in.callURLFix("drop-tag", "Call the service without the tag: "+shown(&u), &u)}
 }
 
 var functionState = Check{
@@ -144,7 +147,8 @@ answer. Its state messages say why.`,
 			if in.serves() {
 				return warn("the function's deployment failed"+why+"; yet its service is ready, so the two documents contradict each other or an earlier version serves", src)
 			}
-			return fail("the function's deployment failed, it does not serve"+why, Answer{Status: 404, Also: []int{500, 503}}, src)
+			f := fail("the function's deployment failed, it does not serve"+why, Answer{Status: 404, Also: []int{500, 503}}, src)
+			return withFixes(f, in.deployFunction())
 		case functionspb.Function_DEPLOYING:
 			return warn("the function is being deployed; the earlier version may still answer"+why, src)
 		case functionspb.Function_DELETING:
@@ -152,4 +156,52 @@ answer. Its state messages say why.`,
 		}
 		return assume("function.json", "the document does not say whether the function is active", "the function is active", in.describeFunction()...)
 	},
+}
+
+// deployRevision proposes a revision that serves. Why the last one does not is
+// in its logs.
+func (in *Invocation) deployRevision() []Fix {
+	if in.bare {
+		return nil
+	}
+	image := "IMAGE"
+	if c := in.service().GetTemplate().GetContainers(); len(c) > 0 {
+		image = or(c[0].GetImage(), image)
+	}
+	return []Fix{{
+		ID: "deploy-revision", Summary: "Find out from the revision's logs why it does not start, mend that and deploy again",
+		Commands: []Command{
+			in.logs(fmt.Sprintf(`resource.type="cloud_run_revision" resource.labels.service_name=%q severity>=ERROR`, in.serviceWord())),
+			in.placed("run services update", in.serviceWord(), "--image="+image)},
+		Caution: "the call then succeeds once a revision is ready",
+		apply: func(s evidence.Snapshot) evidence.Snapshot {
+			return changeService(s, func(svc *runpb.Service) {
+				svc.LatestReadyRevision = svc.GetName() + "/revisions/next"
+				svc.TerminalCondition = &runpb.Condition{Type: "Ready", State: runpb.Condition_CONDITION_SUCCEEDED}
+			})
+		},
+	}}
+}
+
+// deployFunction proposes a deployment of the function that succeeds.
+func (in *Invocation) deployFunction() []Fix {
+	if in.bare {
+		return nil
+	}
+	return []Fix{{
+		ID: "deploy-function", Summary: "Mend what the state messages say and deploy the function again",
+		Commands: []Command{in.placed("functions deploy", in.functionWord(), "--source=SOURCE_FOLDER")},
+		Caution:  "the call then succeeds once the function is active",
+		apply: func(s evidence.Snapshot) evidence.Snapshot {
+			fn, ok := s.Function.Get()
+			if !ok || fn.Function == nil {
+				return s
+			}
+			fn.Function = edit(fn.Function, func(f *functionspb.Function) {
+				f.State, f.StateMessages = functionspb.Function_ACTIVE, nil
+			})
+			s.Function = evidence.Known(fn, s.Function.Source)
+			return s
+		},
+	}}
 }

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -244,10 +245,21 @@ func (in *Invocation) audienceFinding(t credential.Credential, src evidence.Sour
 		f.Assumes = []Assumption{{Document: "service.json", Text: "the service has no custom audience like this", Gather: in.describeService()}}
 	}
 	f.Fixes = in.mint()
-	if aud := auds[0]; hostOf(aud).Kind == customHost && !in.gen1 && aud != "" && in.Service.Known() {
-		f.Fixes = append(f.Fixes, in.addCustomAudience(aud))
+	if in.customizable(auds[0]) && t.Kind == credential.IDToken && !in.bare {
+		f.Fixes = append(f.Fixes, in.addCustomAudience(auds[0]))
+		if strings.HasSuffix(auds[0], oauthClient) { // whose tokens can have no other audience
+			slices.Reverse(f.Fixes)
+		}
 	}
 	return in.refuse(f)
+}
+
+// customizable reports whether an audience can be made one of the service's: a
+// name that is no URL of another service.
+func (in *Invocation) customizable(aud string) bool {
+	kind := hostOf(aud).Kind
+	return !in.gen1 && in.Service.Known() && aud != "" && aud != gcloudClient && aud != adcClient &&
+		(kind == customHost || kind == noHost)
 }
 
 func rank(s iam.State) int {

@@ -7,6 +7,8 @@ import (
 
 	"cloud.google.com/go/iam/admin/apiv1/adminpb"
 
+	"diagnose/internal/caller"
+	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
 	"diagnose/internal/iam"
 )
@@ -64,7 +66,8 @@ CloudEvent, else the functions framework answers 400. An event-driven gen1 funct
 		case in.delivery:
 			return pass("an event-driven function, judged as its event source calls it", in.Function.Source.At("/eventTrigger"))
 		case in.gen1:
-			return fail("an event-driven gen1 function has no URL; only the functions:call API and its event source reach it", notFound, in.Function.Source)
+			f := fail("an event-driven gen1 function has no URL; only the functions:call API and its event source reach it", notFound, in.Function.Source)
+			return withFixes(f, []Fix{in.causeEvent()})
 		case in.request.Headers == nil:
 			return warn("an event-driven function: a direct call needs a CloudEvent (headers ce-id, ce-source, ce-type, ce-specversion)", in.Function.Source.At("/eventTrigger"))
 		case cloudEvent(in.request.Headers):
@@ -89,7 +92,7 @@ func sendCloudEvent(in *Invocation) Fix {
 	for _, k := range []string{"Ce-Id", "Ce-Source", "Ce-Type", "Ce-Specversion"} {
 		argv = append(argv, "-H", strings.ToLower(k)+": "+event[k])
 	}
-	argv = append(argv, "-H", "content-type: application/json", "-d", "{}", or(in.callURL(), in.audiences.Preferred(), "SERVICE_URL"))
+	argv = append(argv, "-H", "content-type: application/json", "-d", "{}", in.callTarget())
 	return Fix{
 		ID: "send-cloudevent", Summary: "Send a CloudEvent", Commands: []Command{{Argv: append([]string{"curl"}, argv...), WithToken: true}},
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
@@ -98,6 +101,22 @@ func sendCloudEvent(in *Invocation) Fix {
 					r.Headers.Set(k, v)
 				}
 			})
+		},
+	}
+}
+
+// causeEvent leaves the call to the event source. The command sends one event
+// by the functions:call API, which is meant for trying:
+// https://docs.cloud.google.com/sdk/gcloud/reference/functions/call.
+func (in *Invocation) causeEvent() Fix {
+	return Fix{
+		ID: "cause-event", Summary: "Let its event source call the function, or send one event by hand",
+		Commands: []Command{in.placed("functions call", in.functionWord(), "--data=EVENT_JSON")},
+		Caution:  "the command needs cloudfunctions.functions.call, which is another permission than invoke",
+		apply: func(s evidence.Snapshot) evidence.Snapshot {
+			s.Request, s.Token = evidence.Fact[evidence.Request]{}, evidence.Fact[credential.Credential]{}
+			s.Caller = evidence.Fact[caller.Caller]{}
+			return s
 		},
 	}
 }
