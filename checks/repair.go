@@ -205,7 +205,11 @@ func noRepair(v Verdict) string {
 	}
 	switch {
 	case cause.Check == answerOrigin.ID:
-		return "something other than the front end wrote the answer, and diagnose cannot check its rules"
+		author := "something in front of the service"
+		if v.Observed != nil {
+			author = or(v.Observed.Author, author)
+		}
+		return author + " wrote the answer, and diagnose cannot check its rules"
 	case cause.Check == serviceReady.ID && cause.Observed:
 		return "diagnose cannot check capacity: whether an instance is free shows only when the request comes"
 	case cause.Check == serviceReady.ID:

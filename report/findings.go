@@ -179,7 +179,7 @@ func ruleFinding(x rules.Finding) wireRuleFinding {
 		out.Reach.Services = x.Reach.Services
 	}
 	for _, fix := range x.Fixes {
-		out.Fixes = append(out.Fixes, wireFix{fix.ID, fix.Summary, shells(fix.Commands), fix.Terraform, fix.Effect.String(), fix.Caution})
+		out.Fixes = append(out.Fixes, fixJSON(fix))
 	}
 	return out
 }

@@ -32,6 +32,7 @@ type (
 		Headline      string           `json:"headline"`
 		Findings      []wireFinding    `json:"findings"`
 		Repair        []string         `json:"repair"`
+		RepairNone    string           `json:"repairNone,omitempty"`
 	}
 	wireTarget struct {
 		URL         string `json:"url"`
@@ -40,9 +41,10 @@ type (
 		Environment string `json:"environment"`
 	}
 	wireAssumption struct {
-		Check  string   `json:"check"`
-		Text   string   `json:"text"`
-		Gather []string `json:"gather"`
+		Check    string   `json:"check"`
+		Document string   `json:"document,omitempty"`
+		Text     string   `json:"text"`
+		Gather   []string `json:"gather"`
 	}
 	// wireMoment has an empty time where none was judged at.
 	wireMoment struct {
@@ -89,12 +91,19 @@ type (
 		Pointer  string `json:"pointer"`
 	}
 	wireFix struct {
-		ID        string   `json:"id"`
-		Summary   string   `json:"summary"`
-		Commands  []string `json:"commands"`
-		Terraform string   `json:"terraform"`
-		Effect    string   `json:"effect"`
-		Caution   string   `json:"caution,omitempty"`
+		ID        string        `json:"id"`
+		Summary   string        `json:"summary"`
+		Commands  []string      `json:"commands"`
+		Snippets  []wireSnippet `json:"snippets,omitempty"`
+		Terraform string        `json:"terraform"`
+		Effect    string        `json:"effect"`
+		Remaining []string      `json:"remaining,omitempty"`
+		Caution   string        `json:"caution,omitempty"`
+	}
+	wireSnippet struct {
+		Language string `json:"language"`
+		Where    string `json:"where"`
+		Text     string `json:"text"`
 	}
 )
 
@@ -134,16 +143,17 @@ func spelt(text string) string {
 func verdictJSON(v checks.Verdict) wireVerdict {
 	cause, _ := v.Cause()
 	out := wireVerdict{
-		SchemaVersion: schemaVersion, Target: wireTarget(v.Target), Principal: v.Principal, JudgedAt: wireMoment{timeJSON(v.JudgedAt.Time), v.JudgedAt.From},
+		SchemaVersion: schemaVersion, Target: wireTarget(v.Target), Principal: v.Principal,
+		JudgedAt: wireMoment{timeJSON(v.JudgedAt.Time), v.JudgedAt.From},
 		Decision: v.Decision.String(), Basis: v.Basis.String(), Cause: cause.Check, Headline: v.Headline(),
 		Assumptions: []wireAssumption{}, Findings: []wireFinding{}, Repair: append([]string{}, v.Repair...),
-		Observed: observedJSON(v.Observed),
+		RepairNone: v.NoRepair, Observed: observedJSON(v.Observed),
 	}
 	if a := v.Expected; a != nil {
 		out.Expected = wireAnswer{Status: &a.Status, Author: a.Author, WWWAuthenticate: a.WWWAuthenticate, Log: a.Log, Location: a.Location}
 	}
 	for _, a := range v.Assumptions {
-		out.Assumptions = append(out.Assumptions, wireAssumption{a.Check, a.Text, shells(a.Gather)})
+		out.Assumptions = append(out.Assumptions, wireAssumption{a.Check, a.Document, a.Text, shells(a.Gather)})
 	}
 	for _, f := range v.Findings {
 		out.Findings = append(out.Findings, findingJSON(f))
@@ -178,7 +188,16 @@ func findingJSON(f checks.Finding) wireFinding {
 	out := wireFinding{Gate: f.Gate, Check: f.Check, Outcome: f.Outcome.String(), Message: f.Message,
 		Cites: citesJSON(f.Cites), Fixes: []wireFix{}, Gather: shells(f.Gather)}
 	for _, x := range f.Fixes {
-		out.Fixes = append(out.Fixes, wireFix{x.ID, x.Summary, shells(x.Commands), x.Terraform, x.Effect.String(), x.Caution})
+		out.Fixes = append(out.Fixes, fixJSON(x))
+	}
+	return out
+}
+
+func fixJSON(x checks.Fix) wireFix {
+	out := wireFix{ID: x.ID, Summary: x.Summary, Commands: shells(x.Commands), Terraform: x.Terraform,
+		Effect: x.Effect.String(), Remaining: x.Remaining, Caution: x.Caution}
+	for _, s := range x.Snippets {
+		out.Snippets = append(out.Snippets, wireSnippet{s.Language, s.Where, s.Text})
 	}
 	return out
 }

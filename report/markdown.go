@@ -41,6 +41,9 @@ func markdown(v checks.Verdict) string {
 	if v.Expected != nil {
 		fmt.Fprintf(&b, "- **Expected:** %s\n", md(answerWord(v.Expected)+suffix(v.Expected)))
 	}
+	if v.NoRepair != "" {
+		fmt.Fprintf(&b, "- **Repair:** none: %s\n", md(v.NoRepair))
+	}
 	b.WriteString("\n| gate | check | outcome | finding |\n|---|---|---|---|\n")
 	for _, f := range v.Findings {
 		if f.Outcome != checks.NotApplicable {
@@ -81,6 +84,15 @@ func orDash(s string) string {
 	return s
 }
 
+// cleanLines makes each line of a text safe to print.
+func cleanLines(text string) []string {
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = Clean(lines[i])
+	}
+	return lines
+}
+
 func markdownFixes(b *strings.Builder, v checks.Verdict) {
 	written := map[string]bool{}
 	one := func(x checks.Fix, label string) {
@@ -92,12 +104,11 @@ func markdownFixes(b *strings.Builder, v checks.Verdict) {
 		if len(x.Commands) > 0 {
 			b.WriteString(fence("sh", shells(x.Commands)...) + "\n")
 		}
+		for _, s := range x.Snippets {
+			fmt.Fprintf(b, "%s:\n\n%s\n", md(s.Where), fence(s.Language, cleanLines(s.Text)...))
+		}
 		if x.Terraform != "" {
-			lines := strings.Split(x.Terraform, "\n")
-			for i := range lines {
-				lines[i] = Clean(lines[i])
-			}
-			b.WriteString(fence("hcl", lines...) + "\n")
+			b.WriteString(fence("hcl", cleanLines(x.Terraform)...) + "\n")
 		}
 		if x.Caution != "" {
 			fmt.Fprintf(b, "%s\n\n", md(x.Caution))
@@ -120,7 +131,7 @@ func markdownFixes(b *strings.Builder, v checks.Verdict) {
 			if !written[x.ID] {
 				b.WriteString(title)
 				title = ""
-				one(x, effectWords[x.Effect])
+				one(x, md(effectWord(x)))
 			}
 		}
 	}

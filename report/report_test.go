@@ -113,7 +113,7 @@ func TestNoSecretInAnyReport(t *testing.T) {
 
 // isCommand tells the lines that are not wrapped, so that they can be copied.
 func isCommand(line string) bool {
-	return strings.HasPrefix(line, "    ") && regexp.MustCompile(`^    (gcloud|curl|diagnose|TOKEN=|[a-z-]+/)`).MatchString(line)
+	return strings.HasPrefix(line, "    ") && regexp.MustCompile(`^    (gcloud|curl|kubectl|diagnose|TOKEN=|[a-z-]+/|  )`).MatchString(line)
 }
 
 func TestTextFits80Columns(t *testing.T) {

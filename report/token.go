@@ -52,7 +52,7 @@ func tokenJSON(c credential.Credential, v checks.Verdict) wireToken {
 		Decision: v.Decision.String(), Basis: v.Basis.String(), Cause: cause.Check, Assumptions: []wireAssumption{}, Findings: []wireFinding{},
 	}
 	for _, a := range v.Assumptions {
-		out.Assumptions = append(out.Assumptions, wireAssumption{a.Check, a.Text, shells(a.Gather)})
+		out.Assumptions = append(out.Assumptions, wireAssumption{a.Check, a.Document, a.Text, shells(a.Gather)})
 	}
 	for _, f := range v.Findings {
 		out.Findings = append(out.Findings, findingJSON(f))

@@ -125,6 +125,9 @@ func (p *page) rests(v checks.Verdict) {
 	if o := v.Observed; o != nil && o.Agrees == checks.Agrees && o.Note == "" {
 		p.fact("observed", observed(*o, v.Expected))
 	}
+	if v.NoRepair != "" {
+		p.fact("repair", "none: "+v.NoRepair)
+	}
 	p.fact("caller", v.Principal)
 	p.fact("url", v.Target.URL)
 	p.fact("judged", judgedAt(v.JudgedAt))
@@ -251,12 +254,22 @@ func (p *page) fixes(v checks.Verdict) {
 		p.head(map[bool]string{true: "other fixes:", false: "fixes:"}[len(repair) > 0])
 	}
 	for _, f := range other {
-		p.fix(f, effectWords[f.Effect])
+		p.fix(f, effectWord(f))
 	}
 }
 
-var effectWords = map[checks.Effect]string{
-	checks.Leads: "allowed: it then succeeds", checks.Progress: "progress: another failure remains", checks.Unverified: "unverified",
+// effectWord says what a fix does and what then remains.
+func effectWord(f checks.Fix) string {
+	remains := cmp.Or(strings.Join(f.Remaining, ", "), "see the other fixes")
+	switch f.Effect {
+	case checks.Leads:
+		return "allowed: the call then succeeds"
+	case checks.Opens:
+		return "open: nothing is known to fail then; not known: " + remains
+	case checks.Progress:
+		return "progress: needed, but not enough alone; what remains: " + remains
+	}
+	return "unverified"
 }
 
 func (p *page) fix(f checks.Fix, effect string) {
@@ -266,6 +279,9 @@ func (p *page) fix(f checks.Fix, effect string) {
 	}
 	p.para("- ", summary)
 	p.commands("    ", f.Commands)
+	for _, s := range f.Snippets {
+		p.snippet(s)
+	}
 	if f.Caution != "" {
 		p.para("    note: ", f.Caution)
 	}
@@ -273,6 +289,14 @@ func (p *page) fix(f checks.Fix, effect string) {
 		for _, l := range strings.Split(f.Terraform, "\n") {
 			p.WriteString("    " + Clean(l) + "\n")
 		}
+	}
+}
+
+// snippet writes text that is no command, behind a line that says what it is.
+func (p *page) snippet(s checks.Snippet) {
+	p.para("    ", s.Language+", "+s.Where+":")
+	for _, l := range strings.Split(s.Text, "\n") {
+		p.WriteString("      " + Clean(l) + "\n")
 	}
 }
 

@@ -53,7 +53,7 @@ func Who(w io.Writer, format string, r checks.WhoReport, st Style) error {
 	case "json":
 		out := wireWho{schemaVersion, wireTarget(r.Target), r.Permission, r.Public != "", r.Public, holdersJSON(r.Holders), holdersJSON(r.Ineffective), []wireAssumption{}, r.Denied, append([]string{}, r.Notes...), r.Complete}
 		for _, a := range r.Unread {
-			out.Unread = append(out.Unread, wireAssumption{a.Check, a.Text, shells(a.Gather)})
+			out.Unread = append(out.Unread, wireAssumption{a.Check, a.Document, a.Text, shells(a.Gather)})
 		}
 		return writeJSON(w, out)
 	case "markdown":

@@ -1,0 +1,67 @@
+package report
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"diagnose/checks"
+)
+
+// What is no command stands apart from the commands in every format, and a
+// verdict without repair says why in its head.
+func TestRepairIsTold(t *testing.T) {
+	v := checks.Judge(snapshot(t, "token-github"), checks.Options{})
+	var doc struct {
+		JudgedAt struct{ Time, From string }
+		Repair   []string
+		Findings []struct {
+			Fixes []struct {
+				ID, Effect string
+				Commands   []string
+				Snippets   []struct{ Language, Where, Text string }
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(reports(t, snapshot(t, "token-github"), "json", Style{})["invoke"]), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if doc.JudgedAt.Time != "2026-11-23T12:00:00Z" || doc.JudgedAt.From != "request.json" {
+		t.Errorf("judged at %+v", doc.JudgedAt)
+	}
+	for _, f := range doc.Findings {
+		for _, x := range f.Fixes {
+			if len(x.Snippets) != 1 || x.Snippets[0].Language != "yaml" || strings.Contains(strings.Join(x.Commands, " "), "id_token") {
+				t.Errorf("%s has the commands %q and the snippets %+v", x.ID, x.Commands, x.Snippets)
+			}
+		}
+	}
+	if md := markdown(v); !strings.Contains(md, "```yaml\npermissions:") {
+		t.Errorf("Markdown shows no YAML:\n%s", md)
+	}
+	if text := verdictText(v, Style{}).String(); !strings.Contains(text, "yaml, in the job of the workflow:") {
+		t.Errorf("the table shows no snippet:\n%s", text)
+	}
+}
+
+func TestNoRepairIsTold(t *testing.T) {
+	s := snapshot(t, "service-no-instance")
+	v := checks.Judge(s, checks.Options{})
+	for format, want := range map[string]string{"json": `"repairNone": "`, "markdown": "**Repair:** none: ", "table": "repair     none: "} {
+		if got := reports(t, s, format, Style{})["invoke"]; v.NoRepair == "" || !strings.Contains(got, want) {
+			t.Errorf("%s does not say why there is no repair:\n%s", format, got)
+		}
+	}
+}
+
+func TestEffectsNameWhatRemains(t *testing.T) {
+	got := reports(t, snapshot(t, "token-expired-only"), "table", Style{})["invoke"]
+	for _, want := range []string{"[open:", "not known: ingress-source", "[progress:", "what", "token-expiry"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is missing in\n%s", want, got)
+		}
+	}
+	if json := reports(t, snapshot(t, "token-expired-only"), "json", Style{})["invoke"]; !strings.Contains(json, `"remaining": [`) {
+		t.Error("JSON does not name what remains")
+	}
+}
