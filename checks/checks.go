@@ -182,6 +182,9 @@ type Fix struct {
 	Effect    Effect    // filled in by Judge
 	// Remaining names the checks that fail, or are open, after the fix.
 	Remaining []string
+	// Gains and Loses are the members that can invoke after the fix and could
+	// not before, and the other way round, where that was worked out.
+	Gains, Loses []string
 
 	check string // the check that offered it
 

@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -13,27 +12,31 @@ import (
 
 // changeRules are about a change before it is applied, and about what was
 // stated of it.
-var changeRules = []Rule{planConflict, accessExpectation, ignoreExpired}
+var changeRules = []Rule{planConflict, policyLost, accessExpectation, ignoreExpired}
 
 var planConflict = Rule{
 	ID: "plan-conflict", Title: "resources that overwrite each other's bindings", Severity: High, Confidence: checks.Documented,
 	Ref: "https://registry.terraform.io/providers/hashicorp/google/latest/docs/resources/cloud_run_v2_service_iam",
 	Doc: `An _iam_policy resource owns the whole policy, and an _iam_binding all members of its role. Beside another resource for the
 same policy or role each apply takes away what the other one grants. Keep one kind of them.`,
-	Run: func(j *Judgement) []Finding {
+	Run: func(x *Index) []Finding {
 		var out []Finding
-		for _, name := range j.policyNames() {
-			if strings.HasSuffix(name, "/-") {
+		for _, name := range x.policyNames() {
+			if idUnknown(name) {
 				continue // resources whose names are not known yet need not be one
 			}
-			owners := j.owners(name)
+			owners := x.owners(name)
 			name = strings.TrimPrefix(name, v2Mark)
 			for i, a := range owners {
 				for _, b := range owners[i+1:] {
 					if why := conflict(a, b); why != "" {
 						f := Finding{Resource: name, GrantedOn: name, Role: a.binding.Role, Member: b.binding.Where.Address, Where: a.binding.Where,
 							Message: fmt.Sprintf("%s and %s fight over %s: %s", addressWord(a), addressWord(b), shortName(name), why)}
-						f.Fixes = []checks.Fix{{ID: "one-kind-of-iam-resource", Summary: "Keep one kind of IAM resource for " + shortName(name) + ": _iam_member for each member, or one _iam_binding for each role, or one _iam_policy"}}
+						f.repairs = []repair{{Fix: checks.Fix{
+							ID: "one-kind-of-iam-resource", Caution: "not checked: which of them stays is for you to choose",
+							Summary: "Keep one kind of IAM resource for " + shortName(name) +
+								": _iam_member for each member, or one _iam_binding for each role, or one _iam_policy",
+						}}}
 						out = append(out, f)
 					}
 				}
@@ -43,10 +46,10 @@ same policy or role each apply takes away what the other one grants. Keep one ki
 	},
 }
 
-func (j *Judgement) policyNames() []string {
+func (x *Index) policyNames() []string {
 	var names []string
-	for i := range j.Policies {
-		if n := j.key(&j.Policies[i]); !slices.Contains(names[max(0, len(names)-8):], n) {
+	for i := range x.Policies {
+		if n := x.key(&x.Policies[i]); !slices.Contains(names[max(0, len(names)-8):], n) {
 			names = append(names, n)
 		}
 	}
@@ -65,9 +68,9 @@ func addressWord(o owner) string {
 }
 
 // owners lists the resources that configure a policy, once for each role.
-func (j *Judgement) owners(name string) []owner {
+func (x *Index) owners(name string) []owner {
 	var out []owner
-	for _, p := range j.policies[name] {
+	for _, p := range x.policies[name] {
 		for i := range p.Bindings {
 			b := &p.Bindings[i]
 			if b.Authority == estate.NoAuthority || slices.ContainsFunc(out, func(o owner) bool {
@@ -102,16 +105,16 @@ var accessExpectation = Rule{
 	ID: "access-expectation", Title: "an expectation does not hold", Severity: High, Confidence: checks.Documented, Ref: accessPage,
 	Doc: `The configuration states who must, and who must not, be able to invoke what. The same engine that judges an invocation says
 otherwise for the state after the change.`,
-	Run: func(j *Judgement) []Finding {
+	Run: func(x *Index) []Finding {
 		var out []Finding
-		for _, e := range j.Expectations {
+		for _, e := range x.Expectations {
 			found := false
-			for _, t := range j.order {
-				if !matches(e.Target, t.name, shortName(t.name), parse(t.name).id, j.canonical(t.Function), t.Where.Address) && !slices.Contains(t.URLs, e.Target) {
+			for _, t := range x.order {
+				if !x.means(e, t) {
 					continue
 				}
 				found = true
-				if f, bad := j.unexpected(e, t); bad {
+				if f, bad := x.unexpected(e, t); bad {
 					out = append(out, f)
 				}
 			}
@@ -123,35 +126,101 @@ otherwise for the state after the change.`,
 	},
 }
 
-func (j *Judgement) unexpected(e Expectation, t *target) (Finding, bool) {
-	a := j.decide(t, e.Principal)
+// means reports whether an expectation is about a target.
+func (x *Index) means(e Expectation, t *target) bool {
+	return matches(e.Target, t.name, shortName(t.name), parse(t.full).id, x.canonical(t.Function), t.Where.Address) ||
+		slices.Contains(t.URLs, e.Target)
+}
+
+func (x *Index) unexpected(e Expectation, t *target) (Finding, bool) {
+	d := x.decide(t, e.Principal)
 	want := iam.NotGranted
 	verb := "must not"
 	if e.Allowed {
 		want, verb = iam.Granted, "must"
 	}
-	if a.state == want {
+	if d.State == want {
 		return Finding{}, false
 	}
-	f := aboutTarget(t, "%s %s be able to invoke %s: %s", e.Principal, verb, shortName(t.name), a.reason)
+	f := aboutTarget(t, "%s %s be able to invoke %s: %s", e.Principal, verb, shortName(t.name), x.because(t, d))
 	f.Member, f.Where = e.Principal, e.Where
-	if a.state == iam.Unknown {
-		f.Message = fmt.Sprintf("%s %s be able to invoke %s, and that is not known: %s", e.Principal, verb, shortName(t.name), a.reason)
+	if d.State == iam.Unknown {
+		f.Message = fmt.Sprintf("%s %s be able to invoke %s, and that is not known: %s", e.Principal, verb, shortName(t.name), d.Reason)
 		f.Severity, f.Unknown = Low, true
 	}
 	if e.Allowed {
-		f.Fixes = []checks.Fix{grantInvoker(t, e.Principal)}
+		f.repairs = []repair{x.grantInvoker(t, e.Principal)}
 	}
 	return f, true
+}
+
+var policyLost = Rule{
+	ID: "policy-lost", Title: "a replaced service whose grants are not made again", Severity: High, Confidence: checks.Inferred,
+	Ref: "https://github.com/hashicorp/terraform-provider-google/issues/18831",
+	Doc: `Replacing a service deletes its policy with it. Terraform does not notice in the same plan: an _iam_ resource that the plan
+leaves unchanged is not made again, and its members are refused until the next apply. Let it be replaced together with
+the service.`,
+	Run: func(x *Index) []Finding {
+		var out []Finding
+		for i := range x.Lost {
+			l := &x.Lost[i]
+			for _, b := range l.Policy.Bindings {
+				if x.mayInvoke(b.Role) {
+					out = append(out, x.lost(l, b))
+				}
+			}
+		}
+		return out
+	},
+}
+
+// lost makes the finding of a binding that goes with its replaced target.
+func (x *Index) lost(l *estate.Lost, b estate.Binding) Finding {
+	key := x.key(&l.Policy)
+	at := b.Where.Address
+	f := Finding{
+		Resource: key, GrantedOn: key, Role: b.Role, Member: strings.Join(b.Members, ", "), Where: b.Where, key: key,
+		Condition: b.Condition.GetExpression(), target: x.targetOf(&l.Policy),
+	}
+	f.Message = fmt.Sprintf("the plan replaces %s and leaves %s as it is, so that %s has no %s on the new one until the next apply",
+		l.Target, at, strings.Join(b.Members, ", "), b.Role)
+	if f.target != nil {
+		f.ResourceType, f.place = resourceType(f.target.full), f.target.node
+	}
+	if f.place != nil {
+		f.Node = f.place.name
+	}
+	f.repairs = []repair{{
+		Fix: checks.Fix{
+			ID: "replace-together", Summary: "Replace " + at + " together with " + l.Target,
+			Commands:  []checks.Command{{Argv: []string{"terraform", "apply", "-replace=" + at}}},
+			Terraform: header(at) + "\n  lifecycle {\n    replace_triggered_by = [" + relative(l.Target) + "]\n  }\n}\n",
+		},
+		change: func(e *estate.Estate) {
+			e.Policies = append(slices.Clone(e.Policies), l.Policy)
+			e.Lost = nil
+		},
+	}}
+	return f
+}
+
+// relative is an address inside its own module, without the keys of instances.
+func relative(address string) string {
+	parts := strings.Split(address, ".")
+	if len(parts) < 2 {
+		return address
+	}
+	name, _, _ := strings.Cut(parts[len(parts)-1], "[")
+	return parts[len(parts)-2] + "." + name
 }
 
 var ignoreExpired = Rule{
 	ID: "ignore-expired", Title: "an ignore that has expired", Severity: Medium, Confidence: checks.Documented, Ref: accessPage,
 	Doc: `The configuration ignored a finding until a day that has passed. Repair what was ignored, or give a new day with its reason.`,
-	Run: func(j *Judgement) []Finding {
+	Run: func(x *Index) []Finding {
 		var out []Finding
-		for _, i := range j.Ignores {
-			if i.expired(j.Now) {
+		for _, i := range x.Ignores {
+			if i.expired(x.Now) {
 				out = append(out, Finding{Resource: i.Resource, Member: i.Member, Role: i.Rule, Where: i.Where,
 					Message: fmt.Sprintf("the ignore of %s (%s) expired on %s", orWord(i.Rule, "every rule"), i.Reason, i.Expires.UTC().Format("2006-01-02"))})
 			}
@@ -165,132 +234,4 @@ func orWord(s, other string) string {
 		return other
 	}
 	return s
-}
-
-// diff says for each resource who may invoke after a change and could not
-// before, and the other way round. Who holds the permission by another way is
-// not counted.
-func diff(before, after *Judgement) []Change {
-	var out []Change
-	for _, name := range unionOf(before, after) {
-		c := Change{Target: name}
-		old, now := before.holders(name), after.holders(name)
-		for m, g := range now {
-			if old[m] == nil && !before.holds(name, m) {
-				c.Gained = append(c.Gained, m)
-				c.Where = g.where()
-			}
-		}
-		c.Open = after.openOf(name)
-		var maybe []string
-		if after.targets[name] != nil || before.targets[name] == nil {
-			for m, g := range old {
-				switch {
-				case now[m] != nil || after.holds(name, m):
-				case c.Open != "":
-					maybe = append(maybe, m) // it may be among what is not known yet
-				default:
-					c.Lost = append(c.Lost, m)
-					c.Where = g.where()
-				}
-			}
-		}
-		if slices.Sort(maybe); len(maybe) > 0 {
-			c.Open += "; it may cut off " + strings.Join(maybe, ", ")
-		}
-		slices.Sort(c.Gained)
-		slices.Sort(c.Lost)
-		if len(c.Gained)+len(c.Lost) > 0 || c.Open != "" {
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
-func (g *grant) where() estate.Where {
-	if g.binding == nil {
-		return estate.Where{}
-	}
-	return g.binding.Where
-}
-
-func unionOf(before, after *Judgement) []string {
-	var names []string
-	for _, j := range []*Judgement{before, after} {
-		for name := range j.policies {
-			if !strings.HasPrefix(name, v2Mark) {
-				names = append(names, name)
-			}
-		}
-		for name := range j.targets {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// holders lists the members that the bindings of one resource let invoke.
-func (j *Judgement) holders(name string) map[string]*grant {
-	out := map[string]*grant{}
-	if t := j.targets[name]; t != nil && t.Check == estate.No && !t.Gen1 {
-		out["allUsers"] = &grant{}
-	}
-	for _, i := range j.granted[name] {
-		if g := &j.grants[i]; g.place != onFunction && g.state == iam.Granted {
-			out[g.member.String()] = g
-		}
-	}
-	return out
-}
-
-// holds reports whether a member may invoke a target by any way.
-func (j *Judgement) holds(name, member string) bool {
-	t := j.targets[name]
-	if t == nil {
-		return false
-	}
-	if t.public.state == iam.Granted {
-		return true
-	}
-	if m := iam.ParseMember(member); m.Kind != iam.User && m.Kind != iam.ServiceAccount {
-		return slices.ContainsFunc(t.above(), func(n *node) bool {
-			return j.holders("//cloudresourcemanager.googleapis.com/" + n.name)[member] != nil
-		})
-	}
-	return j.decide(t, member).state == iam.Granted
-}
-
-// openOf says what of a resource's policy is not known before the change is
-// applied.
-func (j *Judgement) openOf(name string) string {
-	var open []string
-	for _, p := range j.policies[name] {
-		for _, b := range p.Bindings {
-			if b.Open != "" && !slices.Contains(open, b.Open) {
-				open = append(open, b.Open)
-			}
-		}
-	}
-	return strings.Join(open, "; ")
-}
-
-// Draft states who may invoke what in an estate, and that nobody else from
-// outside may: expectations to be read, and kept where they are meant.
-func Draft(e *estate.Estate, o Options) []Expectation {
-	j := newJudgement(e, o)
-	var out []Expectation
-	for _, t := range j.order {
-		holders := j.holders(t.name)
-		members := slices.Sorted(maps.Keys(holders))
-		for _, m := range members {
-			if k := iam.ParseMember(m).Kind; k == iam.User || k == iam.ServiceAccount || k == iam.AllUsers {
-				out = append(out, Expectation{Principal: m, Target: t.name, Allowed: true})
-			}
-		}
-		if t.public.state == iam.NotGranted {
-			out = append(out, Expectation{Principal: "allUsers", Target: t.name})
-		}
-	}
-	return out
 }

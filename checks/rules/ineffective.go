@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"diagnose/checks"
+	"diagnose/internal/estate"
 	"diagnose/internal/iam"
 )
 
@@ -23,18 +24,18 @@ func looksLikeInvoker(role string) bool {
 
 // carries reports whether a grant's role carries a permission that counts
 // where it is bound.
-func (j *Judgement) carries(g *grant) iam.State {
+func (x *Index) carries(g *grant) iam.State {
 	state := iam.NotGranted
-	if g.place == onIAP {
-		state, _ = j.roles.Carries(g.role, iam.AccessViaIAP)
+	if g.kind == onIAP {
+		state, _ = x.roles.Carries(g.role, iam.AccessViaIAP)
 		return state
 	}
-	if g.place != onEither && !(g.target != nil && g.target.Gen1) {
-		s, _ := j.roles.Carries(g.role, iam.RunInvoke)
+	if g.kind != onEither && !(g.target != nil && g.target.Gen1) {
+		s, _ := x.roles.Carries(g.role, iam.RunInvoke)
 		state = s
 	}
-	if g.place == onNode || g.place == onEither || g.target != nil && g.target.Gen1 {
-		s, _ := j.roles.Carries(g.role, iam.FunctionsInvoke)
+	if g.kind == onNode || g.kind == onEither || g.target != nil && g.target.Gen1 {
+		s, _ := x.roles.Carries(g.role, iam.FunctionsInvoke)
 		state = larger(state, s)
 	}
 	return state
@@ -45,18 +46,17 @@ var grantIneffectiveRole = Rule{
 	Doc: `roles/cloudfunctions.invoker does not carry run.routes.invoke, so that it does not let anyone call a v2 function or a Cloud
 Run service; and the policy of a v2 function is not asked at all: its Cloud Run service's is. Bind
 roles/run.servicesInvoker on the service.`,
-	Run: func(j *Judgement) []Finding {
+	Run: func(x *Index) []Finding {
 		var out []Finding
-		for i := range j.grants {
-			g := &j.grants[i]
+		for g := range x.eachGrant() {
 			switch {
-			case g.place == onFunction && (looksLikeInvoker(g.role) || g.run != iam.NotGranted):
-				f := j.about(g, "%s holds %s on the function %s, whose policy does not count: its Cloud Run service's does", g.member, g.role, shortName(g.on))
-				f.Fixes = fixOn(g)
+			case g.kind == onFunction && (looksLikeInvoker(g.role) || g.run.state != iam.NotGranted):
+				f := x.about(g, "%s holds %s on the function %s, whose policy does not count: its Cloud Run service's does", g.member, g.role, shortName(g.on))
+				f.repairs = x.fixOn(g)
 				out = append(out, f)
-			case g.place == onTarget && looksLikeInvoker(g.role) && j.carries(g) == iam.NotGranted:
-				f := j.about(g, "%s holds %s on %s, and that role does not carry %s", g.member, g.role, shortName(g.on), permissionOf(g))
-				f.Fixes = fixOn(g)
+			case g.kind == onTarget && looksLikeInvoker(g.role) && x.carries(g) == iam.NotGranted:
+				f := x.about(g, "%s holds %s on %s, and that role does not carry %s", g.member, g.role, shortName(g.on), permissionOf(g))
+				f.repairs = x.fixOn(g)
 				out = append(out, f)
 			}
 		}
@@ -73,34 +73,38 @@ func permissionOf(g *grant) string {
 
 // fixOn grants what was meant, where it counts. What would open the service to
 // everybody is not proposed.
-func fixOn(g *grant) []checks.Fix {
-	fixes := []checks.Fix{removeBinding(g)}
+func (x *Index) fixOn(g *grant) []repair {
+	remove := x.removeBinding(g)
 	if can, _ := g.member.CanPresentIDToken(); g.target == nil || can != iam.Granted || g.member.Broad() {
-		return fixes
+		return []repair{remove}
 	}
-	return append([]checks.Fix{grantInvoker(g.target, g.member.String())}, fixes...)
+	r := x.grantInvoker(g.target, g.member.String())
+	r.Summary += ", and remove the binding that grants nothing"
+	r.Commands = append(r.Commands, remove.Commands...)
+	add := r.change
+	r.change = func(e *estate.Estate) { add(e); remove.change(e) }
+	return []repair{r, remove}
 }
 
 // mayGrant reports whether a binding would grant something, but for its member
 // or condition.
-func (j *Judgement) mayGrant(g *grant) bool {
-	return g.place != onFunction && j.carries(g) != iam.NotGranted
+func (x *Index) mayGrant(g *grant) bool {
+	return g.kind != onFunction && x.carries(g) != iam.NotGranted
 }
 
 var grantIneffectiveMember = Rule{
 	ID: "grant-ineffective-member", Title: "a member that cannot invoke", Severity: Low, Confidence: checks.Documented, Ref: "https://docs.cloud.google.com/iam/docs/federated-identity-supported-services",
 	Doc: `A federated principal, a Kubernetes service account or a convenience value such as projectOwner: shows no ID token of
 Google's, so that Cloud Run can never match it. Bind a service account that the caller impersonates.`,
-	Run: func(j *Judgement) []Finding {
+	Run: func(x *Index) []Finding {
 		var out []Finding
-		for i := range j.grants {
-			g := &j.grants[i]
+		for g := range x.eachGrant() {
 			can, why := g.member.CanPresentIDToken()
-			if can != iam.NotGranted || g.member.Deleted || !j.mayGrant(g) || !looksLikeInvoker(g.role) {
+			if can != iam.NotGranted || g.member.Deleted || !x.mayGrant(g) || !looksLikeInvoker(g.role) {
 				continue
 			}
-			f := j.about(g, "%s cannot invoke %s: %s", g.member, shortName(g.on), why)
-			f.Fixes = []checks.Fix{removeBinding(g)}
+			f := x.about(g, "%s cannot invoke %s: %s", g.member, shortName(g.on), why)
+			f.repairs = []repair{x.removeBinding(g)}
 			out = append(out, f)
 		}
 		return out
@@ -111,15 +115,14 @@ var grantDeletedMember = Rule{
 	ID: "grant-deleted-member", Title: "a member that was deleted", Severity: Low, Confidence: checks.Documented, Ref: "https://docs.cloud.google.com/iam/docs/principal-identifiers",
 	Doc: `A deleted: member names an account that is gone. An account made anew with the same e-mail is another one and does not hold
 the role. Remove the binding, and grant the role to the new account where there is one.`,
-	Run: func(j *Judgement) []Finding {
+	Run: func(x *Index) []Finding {
 		var out []Finding
-		for i := range j.grants {
-			g := &j.grants[i]
-			if !g.member.Deleted || !j.mayGrant(g) {
+		for g := range x.eachGrant() {
+			if !g.member.Deleted || !x.mayGrant(g) {
 				continue
 			}
-			f := j.about(g, "%s on %s is an account that was deleted", g.member, shortName(g.on))
-			f.Fixes = []checks.Fix{removeBinding(g)}
+			f := x.about(g, "%s on %s is an account that was deleted", g.member, shortName(g.on))
+			f.repairs = []repair{x.removeBinding(g)}
 			out = append(out, f)
 		}
 		return out
@@ -131,16 +134,15 @@ var grantIneffectiveCondition = Rule{
 	Ref: "https://docs.cloud.google.com/iam/docs/conditions-attribute-reference",
 	Doc: `Cloud Run does not provide every attribute to conditions: one that asks for resource.name, resource.type or
 resource.service never lets anyone in, nor does one that cannot be evaluated.`,
-	Run: func(j *Judgement) []Finding {
+	Run: func(x *Index) []Finding {
 		var out []Finding
-		for i := range j.grants {
-			g := &j.grants[i]
+		for g := range x.eachGrant() {
 			c := g.condition
-			if g.binding.Condition == nil || c.State != iam.NotGranted || j.expired(c) || !j.mayGrant(g) || len(c.Unprovided) == 0 && !c.Failed {
+			if g.binding.Condition == nil || c.State != iam.NotGranted || x.expired(c) || !x.mayGrant(g) || len(c.Unprovided) == 0 && !c.Failed {
 				continue
 			}
-			f := j.about(g, "the condition on %s for %s never holds: %s", g.role, g.member, c.Reason)
-			f.Fixes = []checks.Fix{removeBinding(g)}
+			f := x.about(g, "the condition on %s for %s never holds: %s", g.role, g.member, c.Reason)
+			f.repairs = []repair{x.removeBinding(g)}
 			out = append(out, f)
 		}
 		return out
@@ -150,59 +152,60 @@ resource.service never lets anyone in, nor does one that cannot be evaluated.`,
 var grantExpiredCondition = Rule{
 	ID: "grant-expired-condition", Title: "a condition that no longer holds", Severity: Low, Confidence: checks.Documented, Ref: "https://docs.cloud.google.com/iam/docs/configuring-temporary-access",
 	Doc: `The condition set an end that has passed, so that the binding grants nothing any more. Remove it, or set a new end.`,
-	Run: func(j *Judgement) []Finding {
+	Run: func(x *Index) []Finding {
 		var out []Finding
-		for i := range j.grants {
-			g := &j.grants[i]
-			if g.binding.Condition == nil || !j.expired(g.condition) || !j.mayGrant(g) {
+		for g := range x.eachGrant() {
+			if g.binding.Condition == nil || !x.expired(g.condition) || !x.mayGrant(g) {
 				continue
 			}
-			f := j.about(g, "%s on %s for %s expired on %s", g.role, shortName(g.on), g.member, g.condition.Expires.UTC().Format(time.DateOnly))
-			f.Fixes = []checks.Fix{removeBinding(g)}
+			f := x.about(g, "%s on %s for %s expired on %s", g.role, shortName(g.on), g.member, g.condition.Expires.UTC().Format(time.DateOnly))
+			f.repairs = []repair{x.removeBinding(g)}
 			out = append(out, f)
 		}
 		return out
 	},
 }
 
-func (j *Judgement) expired(c iam.Condition) bool {
-	return c.State == iam.NotGranted && !c.Expires.IsZero() && c.Expires.Before(j.Now)
+func (x *Index) expired(c iam.Condition) bool {
+	return c.State == iam.NotGranted && !c.Expires.IsZero() && c.Expires.Before(x.Now)
 }
 
 var grantRedundant = Rule{
 	ID: "grant-redundant", Title: "a grant that a broader one covers", Severity: Info, Confidence: checks.Inferred, Ref: accessPage,
 	Doc: `The member may invoke already, through a binding above the service or because the service is public. The narrow binding is
 what should stay: remove the broad one first.`,
-	Run: func(j *Judgement) []Finding {
+	Run: func(x *Index) []Finding {
 		above := map[string][]*grant{} // by node and member
-		for i := range j.grants {
-			if g := &j.grants[i]; g.place == onNode && g.state == iam.Granted && g.binding.Condition == nil {
-				above[g.node.name+" "+g.member.String()] = append(above[g.node.name+" "+g.member.String()], g)
+		for g := range x.eachGrant() {
+			if g.kind == onNode && g.may == iam.Granted && g.binding.Condition == nil {
+				key := g.node.name + " " + g.member.String()
+				above[key] = append(above[key], g)
 			}
 		}
 		var out []Finding
-		for i := range j.grants {
-			g := &j.grants[i]
-			if g.place != onTarget || g.state != iam.Granted || g.member.Kind == iam.AllUsers || g.binding.Condition != nil {
+		for g := range x.eachGrant() {
+			if g.kind != onTarget || g.may != iam.Granted || g.member.Kind == iam.AllUsers || g.binding.Condition != nil {
 				continue
 			}
-			if by := j.coveredBy(g, above); by != "" {
-				out = append(out, j.about(g, "%s may invoke %s already: %s", g.member, shortName(g.on), by))
+			if by := x.coveredBy(g, above); by != "" {
+				out = append(out, x.about(g, "%s may invoke %s already: %s", g.member, shortName(g.on), by))
 			}
 		}
 		return out
 	},
 }
 
-func (j *Judgement) coveredBy(g *grant, above map[string][]*grant) string {
-	if t := g.target; t != nil && t.public.state == iam.Granted {
+// coveredBy says through what else a grant's member may invoke its target, ""
+// where through nothing.
+func (x *Index) coveredBy(g *grant, above map[string][]*grant) string {
+	if t := g.target; t != nil && t.free() {
 		return "the service is public"
 	}
 	for _, n := range g.node.chain() {
 		for _, m := range []string{g.member.String(), "allUsers", "allAuthenticatedUsers"} {
 			for _, b := range above[n.name+" "+m] {
-				if (opening{n, g.target != nil && g.target.Gen1}).state(b) == iam.Granted {
-					return fmt.Sprintf("%s holds %s on %s", m, b.role, shortName(b.on))
+				if b.ofNode(g.target).may == iam.Granted {
+					return fmt.Sprintf("%s has %s on %s", m, b.role, shortName(b.on))
 				}
 			}
 		}

@@ -42,7 +42,7 @@ type Rule struct {
 
 	// Run returns what the rule finds. Judge fills in rule, severity where it
 	// was left at the rule's own, and fingerprint.
-	Run func(*Judgement) []Finding
+	Run func(*Index) []Finding
 }
 
 // A Reach counts the services and functions that a grant opens. The zero
@@ -70,6 +70,11 @@ type Finding struct {
 	Fingerprint  string // stable across runs, machines and line numbers
 	Suppressed   string // the reason of the ignore that covers it, "" where none does
 	Unknown      bool   // it may be so: it rests on a value that is not known
+
+	target  *target  // what it is about, nil where it is about a node or what is not known
+	place   *node    // the node that it is about, or is below of
+	key     string   // the name of the policy that it is about, "" where none
+	repairs []repair // proposed, and not proved yet
 }
 
 // Options say how to judge. The zero Options has the rules' own severities.

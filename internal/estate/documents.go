@@ -144,8 +144,25 @@ func (e *Estate) Add(o *Estate) {
 	e.Domains = append(e.Domains, o.Domains...)
 	e.Fronts = append(e.Fronts, o.Fronts...)
 	e.Unread = append(e.Unread, o.Unread...)
+	e.Lost = append(e.Lost, o.Lost...)
 	if e.Groups == nil {
 		e.Groups = map[string][]string{}
 	}
 	maps.Copy(e.Groups, o.Groups)
+}
+
+// In says in which root module everything of an estate is configured.
+func (e *Estate) In(root string) {
+	for i := range e.Targets {
+		e.Targets[i].Root = root
+	}
+	for i := range e.Policies {
+		e.Policies[i].Root = root
+	}
+	for i := range e.Callers {
+		e.Callers[i].Root = root
+	}
+	for i := range e.Lost {
+		e.Lost[i].Policy.Root = root
+	}
 }

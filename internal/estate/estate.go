@@ -26,6 +26,7 @@ type Estate struct {
 	Fronts   []Front
 	Groups   map[string][]string // by member string; a listed entry is complete
 	Unread   []Unread
+	Lost     []Lost // what a plan takes away with what it replaces
 
 	// PoliciesComplete says that a resource without a policy in Policies has an
 	// empty one, as in a whole export.
@@ -78,6 +79,9 @@ const (
 // A Target is one Cloud Run service, or one gen1 function. A v2 function is
 // the service that it runs on: Function names it, and it is no target of its
 // own unless its service is not known.
+//
+// Two targets are one only where that is known: by a name of which every part
+// is, or by the address and root module at which they are configured.
 type Target struct {
 	Name     string // full resource name, "//run.googleapis.com/projects/shop/locations/europe-west1/services/orders"
 	Gen1     bool
@@ -99,7 +103,10 @@ type Target struct {
 	// unknown or not event-driven. TriggerDefault says that it is the default.
 	TriggerAccount string
 	TriggerDefault bool
-	Where          Where
+	// Root tells root modules of Terraform apart, which name what they share
+	// alike: "" for the first, and where there is none.
+	Root  string
+	Where Where
 }
 
 // A Policy is one allow policy, or a part of it.
@@ -112,7 +119,20 @@ type Policy struct {
 	// V2Function says that it is the policy of a v2 function, which counts for
 	// nothing, whatever else has the name.
 	V2Function bool
-	Where      Where
+	// Of is the address of the target that the policy refers to, in the same
+	// root module, "" where the policy names its resource. The name of such a
+	// target may be unknown.
+	Of    string
+	Root  string
+	Where Where
+}
+
+// A Lost is a policy, or a part of it, that a change takes away without saying
+// so: its target is replaced, and what configures the policy is left as it is.
+// https://github.com/hashicorp/terraform-provider-google/issues/18831.
+type Lost struct {
+	Policy Policy
+	Target string // address of what is replaced
 }
 
 // An Authority says what a Terraform resource claims of a policy. The zero
@@ -149,6 +169,8 @@ type Deny struct {
 // A Caller is a configured caller and where it is configured.
 type Caller struct {
 	caller.Caller
+	Of    string // address of the target that it refers to, as in a Policy
+	Root  string
 	Where Where
 }
 

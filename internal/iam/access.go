@@ -24,6 +24,10 @@ type Layer struct {
 	Level    Level
 	Policy   *iampb.Policy
 	Reason   string
+	// Hidden says why a binding that is there is not shown, as one whose
+	// members are known after apply: it may grant to anyone. It is "" where
+	// there is none.
+	Hidden string
 }
 
 // A Query asks whether one identity holds one permission.

@@ -2,6 +2,7 @@ package iam
 
 import (
 	"fmt"
+	"slices"
 
 	"cloud.google.com/go/iam/apiv1/iampb"
 	denypb "cloud.google.com/go/iam/apiv2/iampb"
@@ -168,6 +169,11 @@ func (q Question) denied(d *Decision) {
 		d.Open = d.Binding.needs()
 		return
 	}
+	if i := q.hidden(); i >= 0 {
+		d.Reason = "a deny rule covers the caller, and it is not known whether the service is public: " + q.Layers[i].Hidden
+		d.Open = []Open{{q.document(i), q.Layers[i].Resource, q.Layers[i].Hidden, false}}
+		return
+	}
 	d.State, d.Way, d.Reason = NotGranted, ByDenyRule, d.Denial.Reason
 	if d.Denial.Attached != Granted {
 		d.Open = append(d.Open, Open{AbovePolicies, d.Denial.Point, d.Denial.Point + " is above the service", true})
@@ -206,6 +212,11 @@ func (q Question) allowed(d *Decision) {
 		d.Reason, d.Open = d.Binding.Reason, d.Binding.needs()
 		return
 	}
+	if i := q.hidden(); i >= 0 {
+		d.Reason = q.Layers[i].Hidden
+		d.Open = []Open{{q.document(i), q.Layers[i].Resource, d.Reason, false}}
+		return
+	}
 	if l, missing := q.ownMissing(); missing {
 		d.Reason = l.Reason
 		d.Open = []Open{{TargetPolicy, l.Resource, l.Reason, false}}
@@ -213,6 +224,20 @@ func (q Question) allowed(d *Decision) {
 	}
 	d.State, d.Reason = NotGranted, "no binding grants "+q.Permission
 	d.Open = append(q.switchOpen(), q.unread(false)...)
+}
+
+// hidden is the first layer with a binding that is there and not shown, -1
+// where there is none.
+func (q Question) hidden() int {
+	return slices.IndexFunc(q.Layers, func(l Layer) bool { return l.Hidden != "" })
+}
+
+// document says which document a layer is in.
+func (q Question) document(layer int) Document {
+	if layer == 0 {
+		return TargetPolicy
+	}
+	return AbovePolicies
 }
 
 // ownMissing returns the target's own layer where it was not read, or only in
@@ -242,11 +267,7 @@ func (q Question) unread(own bool) []Open {
 		if i == 0 && !own || l.Policy != nil && l.Reason == "" {
 			continue
 		}
-		kind := AbovePolicies
-		if i == 0 {
-			kind = TargetPolicy
-		}
-		out = append(out, Open{kind, l.Resource, l.Reason, true})
+		out = append(out, Open{q.document(i), l.Resource, l.Reason, true})
 	}
 	if !q.Above {
 		out = append(out, Open{AbovePolicies, "", "the policies above the target were not read", true})

@@ -32,32 +32,33 @@ func Find(id string) (Rule, bool) {
 // Judge asks every rule about an estate. Where a before is given, it also says
 // who gained and who lost access.
 func Judge(e *estate.Estate, o Options) Result {
-	j := newJudgement(e, o)
+	x := newIndex(e, o)
 	if o.Before != nil {
 		earlier := o
 		earlier.Before = nil
-		j.before = newJudgement(o.Before, earlier)
+		x.before = newIndex(o.Before, earlier)
 	}
-	r := Result{Findings: j.findings()}
-	if j.before != nil {
-		r.Changes = diff(j.before, j)
+	r := Result{Findings: x.findings()}
+	if x.before != nil {
+		r.Changes = diff(x.before, x)
 		if o.OnlyNew {
 			old := map[string]bool{}
-			for _, f := range j.before.findings() {
+			for _, f := range x.before.findings() {
 				old[f.Fingerprint] = true
 			}
 			r.Findings = slices.DeleteFunc(r.Findings, func(f Finding) bool { return old[f.Fingerprint] })
 		}
 	}
-	r.Summary = j.summary(r.Findings)
+	x.prove(r.Findings)
+	r.Summary = x.summary(r.Findings)
 	return r
 }
 
 // findings runs the rules and ranks what they find.
-func (j *Judgement) findings() []Finding {
+func (x *Index) findings() []Finding {
 	var out []Finding
 	for _, r := range Rules() {
-		for _, f := range r.Run(j) {
+		for _, f := range r.Run(x) {
 			f.Rule = r.ID
 			if f.Severity == 0 {
 				f.Severity = r.Severity
@@ -65,14 +66,14 @@ func (j *Judgement) findings() []Finding {
 			if f.Unknown && f.Severity > Low {
 				f.Severity = Low // it may be so, and may not
 			}
-			if s, ok := j.Severities[r.ID]; ok {
+			if s, ok := x.Severities[r.ID]; ok {
 				f.Severity = s
 			}
 			if f.ResourceType == "" {
 				f.ResourceType = resourceType(f.Resource)
 			}
-			f.Fingerprint = j.fingerprint(f)
-			f.Suppressed = j.ignored(f)
+			f.Fingerprint = x.fingerprint(f)
+			f.Suppressed = x.ignored(f)
 			out = append(out, f)
 		}
 	}
@@ -84,15 +85,15 @@ func (j *Judgement) findings() []Finding {
 }
 
 // fingerprint names a finding by what it is about, wherever it stands.
-func (j *Judgement) fingerprint(f Finding) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{f.Rule, j.canonical(f.Resource), f.Role, f.Member, j.canonical(f.GrantedOn), f.Condition}, "\x00")))
+func (x *Index) fingerprint(f Finding) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{f.Rule, x.canonical(f.Resource), f.Role, f.Member, x.canonical(f.GrantedOn), f.Condition}, "\x00")))
 	return hex.EncodeToString(sum[:10])
 }
 
 // ignored returns the reason of the ignore that covers a finding, or "".
-func (j *Judgement) ignored(f Finding) string {
-	for _, i := range j.Ignores {
-		if !i.expired(j.Now) && i.covers(f) {
+func (x *Index) ignored(f Finding) string {
+	for _, i := range x.Ignores {
+		if !i.expired(x.Now) && i.covers(f) {
 			return i.Reason
 		}
 	}
@@ -125,26 +126,26 @@ func matches(pattern string, names ...string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return n == pattern || re.MatchString(n) })
 }
 
-func (j *Judgement) summary(findings []Finding) Summary {
-	s := Summary{Complete: j.TargetsComplete, Unread: append(slices.Clone(j.Unread), j.open()...)}
-	for _, t := range j.order {
+func (x *Index) summary(findings []Finding) Summary {
+	s := Summary{Complete: x.TargetsComplete, Unread: append(slices.Clone(x.Unread), x.open()...)}
+	for _, t := range x.order {
 		if t.Gen1 {
 			s.Functions++
 		} else {
 			s.Services++
 		}
-		if t.public.state == iam.Granted {
+		if t.open() {
 			s.Public++
 		}
 	}
 	for _, f := range findings {
-		if n := j.nodes[f.Node]; n != nil && f.Suppressed == "" {
+		if n := x.nodes[f.Node]; n != nil && f.Suppressed == "" {
 			for _, n := range n.chain() {
 				n.findings++
 			}
 		}
 	}
-	for _, n := range j.nodes {
+	for _, n := range x.nodes {
 		if n.all == 0 && n.findings == 0 {
 			continue
 		}
@@ -155,23 +156,24 @@ func (j *Judgement) summary(findings []Finding) Summary {
 		s.Exposure = append(s.Exposure, e)
 	}
 	slices.SortFunc(s.Exposure, func(a, b Exposure) int {
-		return cmp.Or(cmp.Compare(len(j.nodes[a.Name].chain()), len(j.nodes[b.Name].chain())), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(len(x.nodes[a.Name].chain()), len(x.nodes[b.Name].chain())), cmp.Compare(a.Name, b.Name))
 	})
 	return s
 }
 
 // open lists what is not known of the bindings and targets, as before a change
 // is applied: it may open what nobody sees yet.
-func (j *Judgement) open() []estate.Unread {
+func (x *Index) open() []estate.Unread {
 	var out []estate.Unread
-	for i := range j.Policies {
-		for _, b := range j.Policies[i].Bindings {
-			if b.Open != "" {
-				out = append(out, estate.Unread{What: "who gets " + orWord(b.Role, "which role") + " on " + shortName(j.Policies[i].Resource), Reason: b.Open, Where: b.Where})
+	for i := range x.Policies {
+		for _, b := range x.Policies[i].Bindings {
+			if b.Open != "" && x.mayInvoke(b.Role) {
+				what := "who gets " + orWord(b.Role, "which role") + " on " + x.subject(&x.Policies[i])
+				out = append(out, estate.Unread{What: what, Reason: b.Open, Where: b.Where})
 			}
 		}
 	}
-	for _, t := range j.order {
+	for _, t := range x.order {
 		if t.Ingress == estate.UnknownIngress {
 			out = append(out, estate.Unread{What: "the ingress of " + shortName(t.name), Reason: "not known yet", Where: t.Where})
 		}
@@ -182,9 +184,22 @@ func (j *Judgement) open() []estate.Unread {
 	return out
 }
 
+// mayInvoke reports whether a role has a permission that lets a caller in, or
+// may have one.
+func (x *Index) mayInvoke(role string) bool {
+	return slices.ContainsFunc([]string{iam.RunInvoke, iam.FunctionsInvoke, iam.AccessViaIAP}, func(p string) bool { return x.mayCarry(role, p) })
+}
+
 // about starts a finding about a grant.
-func (j *Judgement) about(g *grant, format string, args ...any) Finding {
-	f := Finding{Resource: g.on, GrantedOn: g.on, Role: g.role, Member: g.member.String(), Condition: g.binding.Condition.GetExpression(), Message: fmt.Sprintf(format, args...), Where: g.binding.Where}
+func (x *Index) about(g *grant, format string, args ...any) Finding {
+	f := Finding{
+		Resource: g.on, GrantedOn: g.on, Role: g.role, Member: g.member.String(), Message: fmt.Sprintf(format, args...),
+		Condition: g.binding.Condition.GetExpression(), Where: g.binding.Where,
+	}
+	if g.target != nil && g.kind == onTarget {
+		f.ResourceType = resourceType(g.target.full)
+	}
+	f.target, f.place, f.key = g.target, g.node, x.key(g.policy)
 	if g.node != nil {
 		f.Node = g.node.name
 	}
@@ -196,7 +211,8 @@ func (j *Judgement) about(g *grant, format string, args ...any) Finding {
 
 // aboutTarget starts a finding about a target.
 func aboutTarget(t *target, format string, args ...any) Finding {
-	f := Finding{Resource: t.name, Message: fmt.Sprintf(format, args...), Where: t.Where}
+	f := Finding{Resource: t.name, ResourceType: resourceType(t.full), Message: fmt.Sprintf(format, args...), Where: t.Where}
+	f.target, f.place, f.key = t, t.node, t.name
 	if t.node != nil {
 		f.Node = t.node.name
 	}

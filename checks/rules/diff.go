@@ -1,0 +1,158 @@
+package rules
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"diagnose/internal/estate"
+	"diagnose/internal/iam"
+)
+
+// diff says for each resource who may invoke after a change and could not
+// before, and the other way round. Who gets in by another way is not counted.
+func diff(before, after *Index) []Change {
+	var out []Change
+	for _, name := range unionOf(before, after) {
+		c := Change{Target: name}
+		old, now := before.holders(name), after.holders(name)
+		for m, where := range now {
+			if _, had := old[m]; !had && !before.holds(name, m) {
+				c.Gained, c.Where = append(c.Gained, m), where
+			}
+		}
+		c.Open = after.openOf(name)
+		var maybe []string
+		for m, where := range old {
+			_, still := now[m]
+			switch {
+			case still || after.targets[name] == nil && before.targets[name] != nil || after.holds(name, m):
+			case c.Open != "":
+				maybe = append(maybe, m) // it may be among what is not known yet
+			default:
+				c.Lost, c.Where = append(c.Lost, m), where
+			}
+		}
+		if slices.Sort(maybe); len(maybe) > 0 {
+			c.Open += "; it may cut off " + strings.Join(maybe, ", ")
+		}
+		slices.Sort(c.Gained)
+		slices.Sort(c.Lost)
+		if len(c.Gained)+len(c.Lost) > 0 || c.Open != "" {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// unionOf names the resources of two estates: a target stands for its IAP too.
+func unionOf(before, after *Index) []string {
+	var names []string
+	for _, x := range []*Index{before, after} {
+		iap := map[string]bool{}
+		for name, t := range x.targets {
+			names = append(names, name)
+			iap[x.iapKey(t)] = true
+		}
+		for name := range x.policies {
+			if !strings.HasPrefix(name, v2Mark) && !iap[name] {
+				names = append(names, name)
+			}
+		}
+	}
+	return sorted(names)
+}
+
+// holders lists the members that the bindings of one resource let in, and
+// where each is bound.
+func (x *Index) holders(name string) map[string]estate.Where {
+	out := map[string]estate.Where{}
+	t := x.targets[name]
+	keys := []string{name}
+	if t != nil && t.behind() {
+		keys = append(keys, x.iapKey(t))
+	}
+	if t != nil && t.anyone.Way == iam.ByCheckOff && t.free() {
+		out["allUsers"] = estate.Where{}
+	}
+	for _, key := range keys {
+		for g := range x.grantsOn(key) {
+			m := g.member.String()
+			if g.kind == onFunction || g.may != iam.Granted || t != nil && !x.lets(t, g, key) {
+				continue
+			}
+			out[m] = g.binding.Where
+		}
+	}
+	return out
+}
+
+// lets reports whether a grant on a target, or on its IAP, lets its member in.
+func (x *Index) lets(t *target, g *grant, key string) bool {
+	if account(g.member) {
+		return x.admits(t, g.member.String())
+	}
+	return !t.behind() || key != t.name // a set of accounts: only IAP's own policy counts there
+}
+
+// account reports whether a member is one account, or anyone: then the whole
+// decision is asked for.
+func account(m iam.Member) bool {
+	return m.Kind == iam.User || m.Kind == iam.ServiceAccount || m.Kind == iam.AllUsers
+}
+
+// admits reports whether IAM and IAP let an account in, ingress aside.
+func (x *Index) admits(t *target, member string) bool {
+	if isAnyone(member) {
+		return t.free()
+	}
+	return x.door(t).Admit(iam.IdentityOf(member)).State == iam.Granted
+}
+
+// holds reports whether a member may invoke a target by any way.
+func (x *Index) holds(name, member string) bool {
+	t := x.targets[name]
+	if t == nil {
+		return false
+	}
+	if m := iam.ParseMember(member); !account(m) {
+		return t.free() || slices.ContainsFunc(t.above(), func(n *node) bool {
+			_, ok := x.holders(nodeKey(n))[member]
+			return ok
+		})
+	}
+	return x.admits(t, member)
+}
+
+// openOf says what of a resource's policy is not known before the change is
+// applied.
+func (x *Index) openOf(name string) string {
+	var open []string
+	for _, p := range x.policies[name] {
+		for _, b := range p.Bindings {
+			if b.Open != "" && x.mayInvoke(b.Role) && !slices.Contains(open, b.Open) {
+				open = append(open, b.Open)
+			}
+		}
+	}
+	return strings.Join(open, "; ")
+}
+
+// Draft states who may invoke what in an estate, and that nobody else from
+// outside may: expectations to be read, and kept where they are meant.
+func Draft(e *estate.Estate, o Options) []Expectation {
+	x := newIndex(e, o)
+	var out []Expectation
+	for _, t := range x.order {
+		holders := x.holders(t.name)
+		for _, m := range slices.Sorted(maps.Keys(holders)) {
+			if account(iam.ParseMember(m)) && x.decide(t, m).State == iam.Granted {
+				out = append(out, Expectation{Principal: m, Target: t.name, Allowed: true})
+			}
+		}
+		if t.public.State == iam.NotGranted {
+			out = append(out, Expectation{Principal: "allUsers", Target: t.name})
+		}
+	}
+	return out
+}

@@ -1,0 +1,106 @@
+package rules
+
+import (
+	"diagnose/checks"
+	"diagnose/internal/estate"
+)
+
+// exposureRules find services that anyone reaches, whatever lets them in.
+var exposureRules = []Rule{invokerCheckDisabled, ingressAllPublic, eventFunctionPublic, iapBypass}
+
+var invokerCheckDisabled = Rule{
+	ID: "invoker-check-disabled", Title: "the invoker IAM check is off", Severity: Critical, Confidence: checks.Documented, Ref: "https://docs.cloud.google.com/run/docs/authenticating/public",
+	Doc: `With the invoker IAM check off, anyone may invoke the service whatever its policy says; an empty policy then reads like a
+private service. Where the service is not meant to be public, turn the check on again.`,
+	Run: func(x *Index) []Finding {
+		var out []Finding
+		for _, t := range x.order {
+			if t.Gen1 || t.Check != estate.No {
+				continue
+			}
+			f := aboutTarget(t, "anyone may invoke %s: its invoker IAM check is off", shortName(t.name))
+			f.Reach = Reach{Services: 1, Known: true}
+			f.repairs = []repair{x.checkOn(t)}
+			switch {
+			case t.behind():
+				f.Severity, f.Reach.Services = Low, 0
+				f.Message = "the invoker IAM check of " + shortName(t.name) + " is off, and IAP stands in front: IAP decides who gets through"
+				if t.open() {
+					f.Severity, f.Reach.Services = 0, 1
+					f.Message += ", and asks nobody to sign in"
+				}
+			case t.shielded():
+				f.Severity, f.Reach.Services = Medium, 0
+				f.Message += "; ingress keeps the internet out, so that only requests from inside arrive"
+			default:
+				x.limited(&f, t)
+			}
+			out = append(out, f)
+		}
+		return out
+	},
+}
+
+var ingressAllPublic = Rule{
+	ID: "ingress-all-public", Title: "a public service with nothing in front", Severity: Medium, Confidence: checks.Documented, Ref: "https://docs.cloud.google.com/run/docs/securing/ingress",
+	Doc: `The service is public and admits requests from the internet on its own URL, so that neither a load balancer with Cloud
+Armor nor IAP stands before it. Where it is meant to be public behind a load balancer, restrict its ingress to that.`,
+	Run: func(x *Index) []Finding {
+		var out []Finding
+		for _, t := range x.order {
+			if !t.open() || t.Ingress != estate.IngressAll || t.IAP == estate.Yes || t.front || t.DefaultURL == estate.No {
+				continue
+			}
+			f := aboutTarget(t, "%s is public and reachable from the internet, with nothing in front", shortName(t.name))
+			f.Reach = Reach{Services: 1, Known: true}
+			f.repairs = []repair{x.restrictIngress(t)}
+			out = append(out, f)
+		}
+		return out
+	},
+}
+
+var eventFunctionPublic = Rule{
+	ID: "event-function-public", Title: "anyone can call an event-driven function", Severity: High, Confidence: checks.Documented, Ref: "https://docs.cloud.google.com/functions/docs/calling",
+	Doc: `An event-driven function is called by its trigger's service account alone. Where it is public, anyone can send it forged
+events. Remove the grant, or turn the invoker IAM check on.`,
+	Run: func(x *Index) []Finding {
+		var out []Finding
+		for _, t := range x.order {
+			if t.Event != estate.Yes || !t.free() {
+				continue
+			}
+			f := aboutTarget(t, "%s is event-driven, and anyone may call it", shortName(t.name))
+			f.Reach = Reach{Services: 1, Known: true}
+			if !t.open() {
+				f.Severity, f.Reach.Services = Medium, 0
+			}
+			f.repairs = []repair{x.checkOn(t)}
+			if g := x.opens(t); g != nil {
+				f.GrantedOn, f.Role, f.Member, f.Where = g.on, g.role, g.member.String(), g.binding.Where
+				f.repairs = []repair{x.removeBinding(g)}
+			}
+			out = append(out, f)
+		}
+		return out
+	},
+}
+
+var iapBypass = Rule{
+	ID: "iap-bypass", Title: "IAP on the load balancer only", Severity: High, Confidence: checks.Documented, Ref: "https://docs.cloud.google.com/iap/docs/enabling-cloud-run",
+	Doc: `IAP on a load balancer checks only what comes through it. The service still answers on its run.app URL: where it is public
+and admits all traffic, IAP can be passed by. Restrict ingress, turn the default URL off, or turn IAP on for the service.`,
+	Run: func(x *Index) []Finding {
+		var out []Finding
+		for _, t := range x.order {
+			if !t.front || t.IAP == estate.Yes || t.Ingress != estate.IngressAll || t.DefaultURL == estate.No || !t.open() {
+				continue
+			}
+			f := aboutTarget(t, "IAP stands before %s on a load balancer, and its run.app URL is open to anyone", shortName(t.name))
+			f.Reach = Reach{Services: 1, Known: true}
+			f.repairs = []repair{x.restrictIngress(t)}
+			out = append(out, f)
+		}
+		return out
+	},
+}

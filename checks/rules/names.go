@@ -1,0 +1,114 @@
+package rules
+
+import (
+	"slices"
+	"strings"
+
+	"diagnose/checks"
+	"diagnose/internal/estate"
+)
+
+func addressOf(url string) checks.Address { return checks.ParseAddress(url) }
+
+// whole reports whether every part of a resource name is known.
+func whole(name string) bool { return !strings.Contains(name, "/-") }
+
+// idUnknown reports whether the last part of a resource name is not known.
+func idUnknown(name string) bool {
+	return strings.HasPrefix(name[strings.LastIndexByte(name, '/')+1:], "-")
+}
+
+// canonical names a resource by its project's ID where that is known.
+func (x *Index) canonical(name string) string {
+	for _, mark := range []string{"/projects/", "projects/"} {
+		i := strings.Index(name, mark)
+		if i < 0 || mark == "projects/" && i > 0 {
+			continue
+		}
+		rest := name[i+len(mark):]
+		project, tail, more := strings.Cut(rest, "/")
+		if id, ok := x.numbers[project]; ok {
+			name = name[:i] + mark + id
+			if more {
+				name += "/" + tail
+			}
+		}
+		break
+	}
+	return name
+}
+
+// nodeName returns "projects/shop" for a full resource name of a node, or "".
+func nodeName(resource string) string {
+	rest, ok := strings.CutPrefix(resource, estate.NodeHost)
+	if !ok {
+		rest = resource
+	}
+	kind, id, ok := strings.Cut(rest, "/")
+	if !ok || strings.Contains(id, "/") || !slices.Contains([]string{"projects", "folders", "organizations"}, kind) {
+		return ""
+	}
+	return rest
+}
+
+// projectOf returns "projects/shop" of a full resource name, or "".
+func projectOf(name string) string {
+	_, rest, ok := strings.Cut(name, "/projects/")
+	if !ok {
+		return ""
+	}
+	id, _, _ := strings.Cut(rest, "/")
+	return "projects/" + id
+}
+
+// iapName is the name by which IAP knows a Cloud Run service:
+// https://docs.cloud.google.com/iap/docs/managing-access.
+func iapName(service string) string {
+	r := parse(service)
+	return "//iap.googleapis.com/projects/" + r.project + "/iap_web/cloud_run-" + r.location + "/services/" + r.id
+}
+
+// behindIAP is the service that a name of IAP's is about, "" for other names.
+func behindIAP(name string) string {
+	rest, ok := strings.CutPrefix(name, "//iap.googleapis.com/projects/")
+	parts := strings.Split(rest, "/")
+	if !ok || len(parts) != 5 || parts[1] != "iap_web" || !strings.HasPrefix(parts[2], "cloud_run-") {
+		return ""
+	}
+	return estate.RunHost + "projects/" + parts[0] + "/locations/" + strings.TrimPrefix(parts[2], "cloud_run-") +
+		"/services/" + parts[4]
+}
+
+// shortName names a resource for a sentence: "services/orders". What has no
+// name yet is called by its address in the configuration.
+func shortName(full string) string {
+	rest, isFull := strings.CutPrefix(full, "//")
+	parts := strings.Split(rest, "/")
+	if !isFull && len(parts) != 2 && !strings.HasPrefix(full, "projects/") || len(parts) < 2 {
+		return full
+	}
+	kind, id := parts[len(parts)-2], parts[len(parts)-1]
+	switch unknown := strings.TrimPrefix(id, "-"); {
+	case unknown == id:
+		return kind + "/" + id
+	case unknown != "" && !strings.HasPrefix(unknown, " of "):
+		return unknown
+	}
+	return "the " + strings.TrimSuffix(kind, "s") // "projects/-": the one of the configuration
+}
+
+// resourceType is the asset type of a full resource name.
+func resourceType(name string) string {
+	host, rest, _ := strings.Cut(strings.TrimPrefix(name, "//"), "/")
+	parts := strings.Split(rest, "/")
+	if len(parts) < 2 {
+		return ""
+	}
+	kinds := map[string]string{
+		"services": "Service", "functions": "Function", "projects": "Project", "folders": "Folder", "organizations": "Organization",
+	}
+	if kind := kinds[parts[len(parts)-2]]; kind != "" {
+		return host + "/" + kind
+	}
+	return host
+}
