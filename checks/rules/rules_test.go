@@ -206,7 +206,7 @@ func TestRules(t *testing.T) {
 		{"IAP on the load balancer only", []change{grant(orders, "roles/run.invoker", "allUsers"), target(orders, func(t *estate.Target) { t.FrontIAP = estate.Yes })},
 			[]string{"critical grant-all-users orders allUsers 1", "high iap-bypass orders  1"}},
 		{"IAP on the load balancer and ingress for it", []change{grant(orders, "roles/run.invoker", "allUsers"), target(orders, func(t *estate.Target) { t.FrontIAP = estate.Yes; t.Ingress = estate.IngressInternalAndLoadBalancer })},
-			[]string{"critical grant-all-users orders allUsers 1"}},
+			[]string{"high grant-all-users orders allUsers 1"}},
 		{"binding and member of one role", []change{configured(orders, "roles/run.invoker", "a", estate.RoleAuthority, mover), configured(orders, "roles/run.invoker", "b", estate.MemberAuthority, "user:ann@example.com")},
 			[]string{"high plan-conflict orders b ?"}},
 		{"two bindings of one role", []change{configured(orders, "roles/run.invoker", "a", estate.RoleAuthority, mover), configured(orders, "roles/run.invoker", "b", estate.RoleAuthority, mover)},
@@ -254,7 +254,7 @@ func TestOptions(t *testing.T) {
 		{"expected and not known", rules.Options{Expectations: []rules.Expectation{{Principal: mover, Target: "orders"}}}, []change{grant(orders, "roles/run.invoker", "group:eng@example.com")},
 			[]string{"low access-expectation orders " + mover + " ? unknown"}},
 		{"expected through IAP", rules.Options{Expectations: []rules.Expectation{{Principal: "user:ann@example.com", Target: "orders", Allowed: true}, {Principal: mover, Target: "orders", Allowed: true}}},
-			[]change{target(orders, func(t *estate.Target) { t.IAP = estate.Yes }), grant(orders, "roles/run.invoker", mover), grant("//iap.googleapis.com/projects/shop/iap_web/cloud_run-europe-west1/services/orders", "roles/iap.httpsResourceAccessor", "user:ann@example.com")},
+			[]change{target(orders, func(t *estate.Target) { t.IAP = estate.Yes }), grant(orders, "roles/run.invoker", mover, agent), grant("//iap.googleapis.com/projects/shop/iap_web/cloud_run-europe-west1/services/orders", "roles/iap.httpsResourceAccessor", "user:ann@example.com")},
 			[]string{"high access-expectation orders " + mover + " ?"}},
 		{"expected of nothing", rules.Options{Expectations: []rules.Expectation{{Principal: mover, Target: "nosuch", Allowed: true}}}, nil, []string{"medium access-expectation nosuch " + mover + " ?"}},
 	} {
