@@ -333,7 +333,7 @@ func (x *Index) deniedBelow(g *grant) int {
 	var shut []*node
 	for _, d := range x.Deny {
 		n := x.nodes[x.canonical(attached(d))]
-		if n == nil || n == g.node || !slices.Contains(n.chain(), g.node) || slices.Contains(shut, n) {
+		if n == nil || n == g.node || !n.under(g.node) || slices.Contains(shut, n) {
 			continue
 		}
 		if held := x.grantsOf(*g, x.denyOn(n.chain())); !slices.ContainsFunc(held, func(h grant) bool {

@@ -155,14 +155,14 @@ func (x *Index) bindBelow(g *grant) repair {
 		ID:      "bind-below",
 		Summary: fmt.Sprintf("Grant %s to %s on the services that it calls, then remove the binding above", iam.MinimalInvoker, g.member),
 	}}
-	var called []*target
-	for _, t := range x.order {
-		if slices.Contains(t.above(), g.node) && slices.Contains(x.callersOf(t), g.member.String()) {
-			called = append(called, t)
+	var below []*target
+	for _, t := range x.called() {
+		if t.node.under(g.node) && slices.Contains(x.callersOf(t), g.member.String()) {
+			below = append(below, t)
 			r.Commands = append(r.Commands, policyCommand(t.full, "add", g.member.String(), invokerRole(t)))
 		}
 	}
-	if len(called) == 0 {
+	if len(below) == 0 {
 		r.Commands = []checks.Command{{
 			Argv: []string{"gcloud", "run", "services", "add-iam-policy-binding", "SERVICE", "--region=REGION",
 				"--member=" + g.member.String(), "--role=" + iam.MinimalInvoker},
@@ -173,7 +173,7 @@ func (x *Index) bindBelow(g *grant) repair {
 	}
 	r.Commands = append(r.Commands, x.removeBinding(g).Commands...)
 	r.change = func(e *estate.Estate) {
-		for _, t := range called {
+		for _, t := range below {
 			bind(e, t, t.Target.Name, g.member.String(), invokerRole(t))
 		}
 		without(e, g)

@@ -30,13 +30,20 @@ type Index struct {
 	grants    []grant
 	granted   map[string][]int // positions of grants by resource
 	layers    map[layerKey]iam.Layer
-	known     map[*target][]string // accounts that the documents say call a target
+	joints    map[*estate.Policy]joint
+	known     *callers // nil until it is asked for
 	before    *Index
 }
 
 // A place is where a thing stands in configuration: two things at one place
 // are one.
 type place struct{ root, address string }
+
+// A joint is what a policy is of.
+type joint struct {
+	key    string
+	target *target
+}
 
 // A node is a project, folder or organization with what is below it.
 type node struct {
@@ -79,6 +86,7 @@ func indexWith(e *estate.Estate, o Options, shared facts) *Index {
 		numbers: map[string]string{}, nodes: map[string]*node{}, targets: map[string]*target{},
 		addresses: map[place]*target{}, functions: map[string]*target{}, hosts: map[string][]*target{},
 		policies: map[string][]*estate.Policy{}, granted: map[string][]int{}, layers: map[layerKey]iam.Layer{},
+		joints: make(map[*estate.Policy]joint, len(e.Policies)),
 	}
 	x.readNodes()
 	for i := range e.Targets {
@@ -181,6 +189,7 @@ func (x *Index) addTarget(in *estate.Target) {
 const v2Mark = "v2:"
 
 func (x *Index) addPolicy(p *estate.Policy) {
+	x.joints[p] = joint{x.key(p), x.targetOf(p)}
 	key := x.key(p)
 	x.policies[key] = append(x.policies[key], p)
 	if x.stray(p) {
@@ -195,6 +204,9 @@ func (x *Index) stray(p *estate.Policy) bool {
 
 // key names what a policy is of.
 func (x *Index) key(p *estate.Policy) string {
+	if at, ok := x.joints[p]; ok {
+		return at.key
+	}
 	name := x.canonical(p.Resource)
 	t := x.targetOf(p)
 	switch {
@@ -220,6 +232,9 @@ func nodeKey(n *node) string { return estate.NodeHost + n.name }
 // nil where none is known: by reference, and else by name. A name of which a
 // part is not known counts within one root module.
 func (x *Index) targetOf(p *estate.Policy) *target {
+	if at, ok := x.joints[p]; ok {
+		return at.target
+	}
 	if t := x.addresses[place{p.Root, p.Of}]; t != nil && p.Of != "" {
 		return t
 	}
@@ -258,6 +273,17 @@ func (n *node) chain() []*node {
 		out = append(out, n)
 	}
 	return out
+}
+
+// under reports whether a node is another one, or below it.
+func (n *node) under(top *node) bool {
+	for range maxChain {
+		if n == nil || n == top {
+			break
+		}
+		n = n.parent
+	}
+	return n != nil && n == top
 }
 
 func (t *target) permission() string {

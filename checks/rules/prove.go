@@ -18,7 +18,7 @@ type repair struct {
 }
 
 // maxProofs bounds the fixes that are proved in one run.
-const maxProofs = 2000
+const maxProofs = 1000
 
 // prove judges again what each fix leaves, and says what it does: the finding
 // is gone and none comes instead, or another one remains.
@@ -115,28 +115,49 @@ func sorted(list []string) []string {
 	return slices.Compact(list)
 }
 
-// callersOf lists the accounts that the documents say call a target: its
+// callers are the accounts that the documents say call a target: its
 // trigger's, those of configured callers, and those that are expected to.
+type callers struct {
+	of      map[*target][]string
+	targets []*target // those that are called, in order
+}
+
 func (x *Index) callersOf(t *target) []string {
 	if x.known == nil {
-		x.known = map[*target][]string{}
-		for i := range x.Callers {
-			c := &x.Callers[i]
-			if to := x.calledBy(c); to != nil && c.Token == caller.IDToken && c.ServiceAccount != "" {
-				x.known[to] = append(x.known[to], "serviceAccount:"+c.ServiceAccount)
+		x.known = x.findCallers()
+	}
+	return x.known.of[t]
+}
+
+// called lists the targets of which it is known who calls them.
+func (x *Index) called() []*target {
+	x.callersOf(nil)
+	return x.known.targets
+}
+
+func (x *Index) findCallers() *callers {
+	k := &callers{of: map[*target][]string{}}
+	for i := range x.Callers {
+		c := &x.Callers[i]
+		if to := x.calledBy(c); to != nil && c.Token == caller.IDToken && c.ServiceAccount != "" {
+			k.of[to] = append(k.of[to], "serviceAccount:"+c.ServiceAccount)
+		}
+	}
+	for _, t := range x.order {
+		if t.TriggerAccount != "" {
+			k.of[t] = append(k.of[t], "serviceAccount:"+t.TriggerAccount)
+		}
+		for _, e := range x.Expectations {
+			if e.Allowed && x.means(e, t) {
+				k.of[t] = append(k.of[t], e.Principal)
 			}
 		}
-	}
-	out := slices.Clone(x.known[t])
-	if t.TriggerAccount != "" {
-		out = append(out, "serviceAccount:"+t.TriggerAccount)
-	}
-	for _, e := range x.Expectations {
-		if e.Allowed && x.means(e, t) {
-			out = append(out, e.Principal)
+		if k.of[t] != nil {
+			k.of[t] = sorted(k.of[t])
+			k.targets = append(k.targets, t)
 		}
 	}
-	return sorted(out)
+	return k
 }
 
 // derive makes an index of a part of the estate.
@@ -199,8 +220,8 @@ func (x *Index) touched(f *Finding) []*target {
 		return []*target{f.target}
 	}
 	var out []*target
-	for _, t := range x.order {
-		if len(out) < maxScope && f.place != nil && slices.Contains(t.above(), f.place) && len(x.callersOf(t)) > 0 {
+	for _, t := range x.called() {
+		if len(out) < maxScope && f.place != nil && t.node.under(f.place) {
 			out = append(out, t)
 		}
 	}
