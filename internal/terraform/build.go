@@ -26,7 +26,7 @@ const unknownPart = "-"
 // Build makes an estate of resources. Names of one project, folder or
 // organization are taken as written.
 func Build(resources []*Resource, d Defaults) *estate.Estate {
-	b := &builder{Defaults: d, e: &estate.Estate{}, own: map[string]bool{}}
+	b := &builder{Defaults: d, e: &estate.Estate{}, made: map[string]*Resource{}, ids: map[string][]int{}}
 	for _, r := range resources {
 		if f := kinds[r.Type]; f != nil {
 			f(b, r)
@@ -35,19 +35,33 @@ func Build(resources []*Resource, d Defaults) *estate.Estate {
 	for _, r := range resources {
 		b.grants(r)
 	}
-	for name, created := range b.own {
-		if created && !slices.ContainsFunc(b.e.Policies, func(p estate.Policy) bool { return p.Resource == name }) {
-			b.e.Policies = append(b.e.Policies, estate.Policy{Resource: name}) // new, and nothing bound on it
-		}
-	}
+	b.empty()
 	slices.SortStableFunc(b.e.Policies, func(x, y estate.Policy) int { return cmp.Compare(x.Resource, y.Resource) })
 	return b.e
 }
 
+// empty adds the policies of targets that are new and have nothing bound.
+func (b *builder) empty() {
+	bound := map[string]bool{}
+	for _, p := range b.e.Policies {
+		bound[p.Of] = true
+	}
+	for _, t := range b.e.Targets {
+		at := t.Where.Address
+		if r := b.made[at]; r == nil || !r.Created {
+			continue
+		}
+		if !bound[at] {
+			b.e.Policies = append(b.e.Policies, estate.Policy{Resource: t.Name, Of: at})
+		}
+	}
+}
+
 type builder struct {
 	Defaults
-	e   *estate.Estate
-	own map[string]bool // targets, and whether they are made now
+	e    *estate.Estate
+	made map[string]*Resource // what targets are made of, by address
+	ids  map[string][]int     // positions of targets by their short names
 }
 
 // kinds are the resource types that are no grants.
@@ -83,14 +97,14 @@ func (b *builder) name(r *Resource, of maker, id string) string {
 }
 
 // parts is the name of what an attribute identifies, and what tells it apart
-// where its ID is not known: resources that refer to the same unknown one are
-// about one thing.
+// where its ID is not known: the address of the resource that says so, in which
+// a / separates nothing.
 func (b *builder) parts(r *Resource, of maker, id string) (n gcp.Name, apart string) {
 	raw := r.first(id)
 	project := cmp.Or(gcp.Part(raw, "projects"), gcp.Part(raw, "namespaces"), gcp.Last(r.first("project")), b.Project)
 	location := cmp.Or(gcp.Part(raw, "locations"), r.first("location", "region"), b.Region)
 	n = of(project, location, gcp.Last(raw))
-	return n, cmp.Or(strings.TrimPrefix(gcp.Last(raw), unknownPart), r.refs[id], r.Address)
+	return n, strings.ReplaceAll(r.Address, "/", "|")
 }
 
 // service is the full name of a Cloud Run service.
@@ -111,7 +125,12 @@ func (b *builder) node(r *Resource, collection, attribute string) string {
 
 func (b *builder) add(t estate.Target, r *Resource) {
 	t.Where = r.Where
-	b.own[t.Name] = r.Created
+	b.made[r.Address] = r
+	for _, id := range []string{gcp.Last(t.Name), gcp.Last(t.Function)} {
+		if at := b.ids[id]; id != "" && (len(at) == 0 || at[len(at)-1] != len(b.e.Targets)) {
+			b.ids[id] = append(at, len(b.e.Targets))
+		}
+	}
 	b.e.Targets = append(b.e.Targets, t)
 }
 
@@ -359,8 +378,25 @@ func (b *builder) call(r *Resource, doc map[string]any) {
 	}
 	for _, c := range list {
 		c.Pointer = ""
-		b.e.Callers = append(b.e.Callers, estate.Caller{Caller: c, Where: r.Where})
+		b.e.Callers = append(b.e.Callers, estate.Caller{Caller: c, Of: b.calls(r), Where: r.Where})
 	}
+}
+
+// destinations are the attributes by which a caller refers to what it calls.
+var destinations = []string{
+	"http_target.uri", "push_config.push_endpoint", "destination.cloud_run_service.service", "destination.cloud_function",
+	"http_target.uri_override.host",
+}
+
+// calls finds the address of the target that a caller refers to, "" where it
+// refers to none here.
+func (b *builder) calls(r *Resource) string {
+	for _, d := range destinations {
+		if at := r.refs[d]; b.made[at] != nil {
+			return at
+		}
+	}
+	return ""
 }
 
 func (b *builder) location(r *Resource) string {
@@ -410,7 +446,7 @@ func (b *builder) trigger(r *Resource) {
 	}
 	doc := map[string]any{}
 	if s := d.block("cloud_run_service"); s != nil {
-		doc["cloudRun"] = map[string]any{"service": s.first("service"), "region": s.first("region")}
+		doc["cloudRun"] = map[string]any{"service": cmp.Or(s.first("service"), unknownPart), "region": s.first("region")}
 	}
 	if f := d.first("cloud_function"); f != "" {
 		doc["cloudFunction"] = f
@@ -481,8 +517,12 @@ func (b *builder) grants(r *Resource) {
 			continue
 		}
 		on := g.on(b, r)
-		p := estate.Policy{Resource: on, Where: r.Where, V2Function: g.prefix == "google_cloudfunctions2_function", Partial: "only what Terraform manages here is known of the policy"}
-		if b.own[on] || kind == "policy" {
+		p := estate.Policy{
+			Resource: on, Of: b.of(r, on, g.prefix), Where: r.Where, V2Function: g.prefix == "google_cloudfunctions2_function",
+			Partial: "only what Terraform manages here is known of the policy",
+		}
+		target := b.made[p.Of]
+		if target != nil && target.Created && !p.V2Function || kind == "policy" {
 			p.Partial = ""
 		}
 		switch kind {
@@ -495,8 +535,69 @@ func (b *builder) grants(r *Resource) {
 		default:
 			return
 		}
+		if target != nil && target.Replaced && r.Unchanged && !p.V2Function && !strings.HasPrefix(g.prefix, "google_iap") {
+			b.e.Lost = append(b.e.Lost, estate.Lost{Policy: p, Target: target.Address})
+			return
+		}
 		b.e.Policies = append(b.e.Policies, p)
 	}
+}
+
+// identifying are the attributes by which a resource says what its policy is
+// of, by family.
+var identifying = map[string]string{
+	"google_cloud_run_service": "service", "google_cloud_run_v2_service": "name", "google_cloudfunctions_function": "cloud_function",
+	"google_cloudfunctions2_function": "cloud_function", "google_iap_web_cloud_run_service": "cloud_run_service_name",
+}
+
+// of finds the address of the target that a policy is of, "" where none here
+// is known to be: the one that the resource refers to, the one of its name, or
+// the only one that its name fits as far as it is known.
+func (b *builder) of(r *Resource, on, prefix string) string {
+	attribute := identifying[prefix]
+	if attribute == "" {
+		return "" // a node
+	}
+	if at := r.refs[attribute]; b.made[at] != nil {
+		return at
+	}
+	var fits []string
+	for _, i := range b.ids[gcp.Last(on)] {
+		t := b.e.Targets[i]
+		name := t.Name
+		switch {
+		case strings.HasPrefix(prefix, "google_iap"):
+			n, _ := gcp.ParseName(t.Name)
+			name = estate.Spelled(gcp.IAPName(n.Project, n.Location, n.ID), "")
+		case prefix == "google_cloudfunctions2_function":
+			name = t.Function
+		}
+		if name == on && !strings.Contains(on, "/"+unknownPart) {
+			return t.Where.Address
+		}
+		if sameOne(name, on) {
+			fits = append(fits, t.Where.Address)
+		}
+	}
+	if len(fits) != 1 {
+		return ""
+	}
+	return fits[0]
+}
+
+// sameOne reports whether two names of one configuration may be of one thing:
+// their IDs are known and equal, and no part that is known of both differs.
+func sameOne(a, b string) bool {
+	x, y := strings.Split(a, "/"), strings.Split(b, "/")
+	if len(x) != len(y) || x[len(x)-1] != y[len(y)-1] || strings.HasPrefix(x[len(x)-1], unknownPart) {
+		return false
+	}
+	for i := range x {
+		if x[i] != y[i] && x[i] != unknownPart && y[i] != unknownPart {
+			return false
+		}
+	}
+	return true
 }
 
 // binding reads one role and its members.

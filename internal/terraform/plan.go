@@ -133,7 +133,8 @@ func (r *reader) addChange(c *tfjson.ResourceChange) {
 	if a.Delete() || a.Forget() || !ok {
 		return
 	}
-	x := &Resource{Type: c.Type, Name: c.Name, Address: c.Address, Values: after, Unknown: c.Change.AfterUnknown, Created: a.Create() || a.Replace(), Where: where, Said: r.said(c.Address)}
+	x := &Resource{Type: c.Type, Name: c.Name, Address: c.Address, Values: after, Unknown: c.Change.AfterUnknown, Where: where, Said: r.said(c.Address),
+		Created: a.Create() || a.Replace(), Replaced: a.Replace(), Unchanged: a.NoOp()}
 	r.keep(x, c.Mode == tfjson.DataResourceMode)
 }
 

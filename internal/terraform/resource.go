@@ -23,10 +23,14 @@ type Resource struct {
 	Unknown any
 	// Said reports whether the configuration sets an attribute; nil where the
 	// configuration is not there to look.
-	Said    func(attribute string) bool
-	Created bool              // it does not exist yet
-	refs    map[string]string // what an unknown attribute refers to
-	Where   estate.Where
+	Said      func(attribute string) bool
+	Created   bool // it does not exist yet, or is made again
+	Replaced  bool // it is made again
+	Unchanged bool // the plan leaves it as it is
+	// refs are the addresses of what unknown attributes refer to, by path:
+	// "http_target.uri".
+	refs  map[string]string
+	Where estate.Where
 }
 
 // afterApply is why a value is not known.
