@@ -411,6 +411,11 @@ func ruleFindingText(p *page, x rules.Finding) {
 	}
 	for _, fix := range x.Fixes[:min(len(x.Fixes), 1)] {
 		p.para(lead+"fix ", fix.Summary)
+		for _, l := range strings.Split(strings.TrimSuffix(fix.Terraform, "\n"), "\n") {
+			if fix.Terraform != "" {
+				p.WriteString(strings.TrimRight(lead+Clean(l), " ") + "\n")
+			}
+		}
 		p.commands(lead, fix.Commands)
 	}
 }

@@ -116,10 +116,11 @@ func (x *Index) opened(g *grant) string {
 
 // subject names what a policy is of, for a sentence.
 func (x *Index) subject(p *estate.Policy) string {
-	if x.stray(p) && p.Where.Address != "" {
-		return "what " + p.Where.Address + " names"
+	key := strings.TrimPrefix(x.key(p), v2Mark)
+	if key == p.Where.Address && key != "" {
+		return "what " + key + " names"
 	}
-	return shortName(strings.TrimPrefix(x.key(p), v2Mark))
+	return shortName(key)
 }
 
 var grantAllUsers = Rule{

@@ -219,7 +219,7 @@ func (x *Index) key(p *estate.Policy) string {
 	case nodeName(name) != "":
 		return nodeKey(x.node(nodeName(name), p.Root))
 	case idUnknown(name) && p.Where.Address != "":
-		return p.Where.Address
+		return strings.TrimPrefix(name[strings.LastIndexByte(name, '/')+1:], "-")
 	case !whole(name) && p.Root != "":
 		return name + " of " + p.Root
 	}

@@ -41,10 +41,21 @@ func (x *Index) prove(findings []Finding) {
 				r.change(after)
 				try(f, &r.Fix, before, x.derive(after))
 			}
-			f.Fixes = append(f.Fixes, r.Fix)
+			f.Fixes = append(f.Fixes, runnable(r.Fix))
 		}
 		f.repairs = nil
 	}
+}
+
+// runnable leaves the commands of a fix out that name a thing which has no name
+// yet, where Terraform's language says the same.
+func runnable(f checks.Fix) checks.Fix {
+	if f.Terraform != "" {
+		f.Commands = slices.DeleteFunc(slices.Clone(f.Commands), func(c checks.Command) bool {
+			return slices.ContainsFunc(c.Argv, func(w string) bool { return w == "SERVICE" || w == "FUNCTION" || w == "--service=SERVICE" })
+		})
+	}
+	return f
 }
 
 func joined(a, b string) string {

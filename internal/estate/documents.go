@@ -3,6 +3,7 @@ package estate
 import (
 	"cmp"
 	"maps"
+	"strings"
 
 	"cloud.google.com/go/functions/apiv2/functionspb"
 	"cloud.google.com/go/run/apiv2/runpb"
@@ -117,10 +118,14 @@ func (e *Estate) JoinFunctions() {
 	at := map[string]int{}
 	out := e.Targets[:0]
 	for _, t := range e.Targets {
-		i, seen := at[t.Name]
+		key := t.Name
+		if strings.Contains(key, "/-") {
+			key += " " + t.Root + " " + t.Where.Address // a part is not known: like no other one
+		}
+		i, seen := at[key]
 		switch {
 		case !seen:
-			at[t.Name] = len(out)
+			at[key] = len(out)
 			out = append(out, t)
 		case t.Function != "" && out[i].Function == "":
 			out[i].Join(t)

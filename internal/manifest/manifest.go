@@ -73,6 +73,16 @@ type reader struct {
 	policies []looseFile     // whose resource is told by their neighbours
 	planned  map[string]bool // folders with a plan
 	target   string          // full resource name of policies, "" where it is not said
+	roots    int             // root modules read so far
+}
+
+// root tells a root module from the others: what two of them name alike need
+// not be one thing.
+func (r *reader) root(path string) string {
+	if r.roots++; r.roots == 1 {
+		return ""
+	}
+	return path
 }
 
 // A looseFile is a policy document, which does not name its resource.
@@ -166,6 +176,7 @@ func (r *reader) configuration(paths []string) error {
 		if err != nil {
 			return err
 		}
+		c.Estate.In(r.root(p))
 		r.After.Add(c.Estate)
 		r.Ignores = append(r.Ignores, c.Ignores...)
 	}
@@ -227,6 +238,9 @@ func (r *reader) plan(name string, data []byte) error {
 		}
 		r.planned[dir] = true
 	}
+	root := r.root(name)
+	p.After.In(root)
+	p.Before.In(root)
 	r.After.Add(p.After)
 	if r.Before == nil {
 		r.Before = &estate.Estate{}

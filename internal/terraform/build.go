@@ -2,6 +2,8 @@ package terraform
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"net/url"
 	"slices"
@@ -97,14 +99,20 @@ func (b *builder) name(r *Resource, of maker, id string) string {
 }
 
 // parts is the name of what an attribute identifies, and what tells it apart
-// where its ID is not known: the address of the resource that says so, in which
-// a / separates nothing.
+// where its ID is not known: the address of the resource that says so, or that
+// it mentions and that is not here. A / separates nothing there.
 func (b *builder) parts(r *Resource, of maker, id string) (n gcp.Name, apart string) {
 	raw := r.first(id)
 	project := cmp.Or(gcp.Part(raw, "projects"), gcp.Part(raw, "namespaces"), gcp.Last(r.first("project")), b.Project)
 	location := cmp.Or(gcp.Part(raw, "locations"), r.first("location", "region"), b.Region)
 	n = of(project, location, gcp.Last(raw))
-	return n, strings.ReplaceAll(r.Address, "/", "|")
+	apart = r.Address
+	if strings.Contains(r.Type, "_iam_") {
+		if strings.HasPrefix(r.hints[id], "google_") {
+			apart = r.hints[id]
+		}
+	}
+	return n, strings.ReplaceAll(apart, "/", "|")
 }
 
 // service is the full name of a Cloud Run service.
@@ -120,7 +128,7 @@ func (b *builder) node(r *Resource, collection, attribute string) string {
 	if collection == "projects" {
 		return estate.Spelled(gcp.ProjectName(cmp.Or(id, b.Project)), "")
 	}
-	return estate.Spelled(gcp.NodeName(collection, id), r.refs[attribute])
+	return estate.Spelled(gcp.NodeName(collection, id), r.hints[attribute])
 }
 
 func (b *builder) add(t estate.Target, r *Resource) {
@@ -201,7 +209,12 @@ func (b *builder) runV2(r *Resource) {
 // in no match but with itself.
 func placeholder(name string) string {
 	location, project := cmp.Or(gcp.Part(name, "locations"), unknownPart), cmp.Or(gcp.Part(name, "projects"), unknownPart)
-	return "https://" + gcp.ServiceID(gcp.Last(name)) + ".known-after-apply." + location + "." + project + ".invalid"
+	id := gcp.ServiceID(gcp.Last(name))
+	if strings.HasPrefix(id, unknownPart) {
+		sum := sha256.Sum256([]byte(name))
+		id = "unknown-" + hex.EncodeToString(sum[:6])
+	}
+	return "https://" + id + ".known-after-apply." + location + "." + project + ".invalid"
 }
 
 func (b *builder) gen1(r *Resource) {
@@ -561,6 +574,9 @@ func (b *builder) of(r *Resource, on, prefix string) string {
 	if at := r.refs[attribute]; b.made[at] != nil {
 		return at
 	}
+	if at := b.spelt(r.spelt[attribute], on); at != "" {
+		return at
+	}
 	var fits []string
 	for _, i := range b.ids[gcp.Last(on)] {
 		t := b.e.Targets[i]
@@ -576,6 +592,22 @@ func (b *builder) of(r *Resource, on, prefix string) string {
 			return t.Where.Address
 		}
 		if sameOne(name, on) {
+			fits = append(fits, t.Where.Address)
+		}
+	}
+	if len(fits) != 1 {
+		return ""
+	}
+	return fits[0]
+}
+
+// spelt finds the address of the one target whose name is written alike, "" where
+// there is none, or several.
+func (b *builder) spelt(text, on string) string {
+	var fits []string
+	for _, t := range b.e.Targets {
+		made := b.made[t.Where.Address]
+		if text != "" && made.spelt["name"] == text && gcp.Part(t.Name, "locations") == gcp.Part(on, "locations") {
 			fits = append(fits, t.Where.Address)
 		}
 	}

@@ -139,6 +139,7 @@ type hclReader struct {
 	seen      map[string]bool // files whose comments were read
 	work      int             // evaluations of modules so far
 	loaded    map[string]*hclModule
+	sources   map[string][]byte // by file
 }
 
 // An hclModule is one folder, and how it is called.
@@ -171,6 +172,10 @@ func (h *hclReader) load(files []string, stack []string) (*hclModule, error) {
 		if diags.HasErrors() {
 			return nil, diagnostic(f, diags)
 		}
+		if h.sources == nil {
+			h.sources = map[string][]byte{}
+		}
+		h.sources[f] = data
 		body := file.Body.(*hclsyntax.Body)
 		if err := h.comments(f, data, body); err != nil {
 			return nil, err
@@ -493,6 +498,24 @@ func combine(list []instance, values []cty.Value) cty.Value {
 	return cty.ObjectVal(byKey)
 }
 
+// spelt is how the unknown attributes of a block are written. In one instance
+// of a module, what is written alike is alike.
+func (h *hclReader) spelt(m *hclModule, b *hclsyntax.Block, x instance, said body) map[string]string {
+	out := map[string]string{}
+	for name, a := range b.Body.Attributes {
+		if said.unknown[name] == nil {
+			continue
+		}
+		at := a.Expr.Range()
+		text := string(at.SliceBytes(h.sources[at.Filename]))
+		if strings.Contains(text, "each.") || strings.Contains(text, "count.") {
+			text += x.index
+		}
+		out[name] = m.prefix + " " + text
+	}
+	return out
+}
+
 // errCycle reports modules that call each other in a circle.
 var errCycle = errors.New("calls itself, directly or through other modules")
 
@@ -560,7 +583,9 @@ func (h *hclReader) resource(m *hclModule, b *hclsyntax.Block, ctx *hcl.EvalCont
 		r.Said = func(attribute string) bool {
 			return b.Body.Attributes[attribute] != nil || slices.ContainsFunc(b.Body.Blocks, func(b *hclsyntax.Block) bool { return b.Type == attribute })
 		}
-		r.Values, r.Unknown, r.refs = bodyValues(b.Body, x.ctx)
+		said := bodyValues(b.Body, x.ctx)
+		r.Values, r.Unknown, r.refs, r.hints = said.values, said.unknown, said.refs, said.hints
+		r.spelt = h.spelt(m, b, x, said)
 		values = append(values, r.object(Defaults{h.provider["project"], h.provider["region"]}))
 		if !data {
 			h.resources = append(h.resources, r)

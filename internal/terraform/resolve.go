@@ -21,7 +21,63 @@ func (r *reader) resolve(x *Resource) {
 	if c == nil || !anyUnknown(x.Unknown) {
 		return
 	}
+	x.refs = map[string]string{}
+	r.refer(x, c.Expressions, x.Unknown, "")
 	x.Values, x.Unknown = r.fill(x, c.Expressions, x.Values, x.Unknown)
+}
+
+// refer notes which services and functions unknown attributes are names of.
+func (r *reader) refer(x *Resource, expressions map[string]*tfjson.Expression, unknown any, path string) {
+	home := r.modules[modulePath(x.Address)]
+	for name, e := range expressions {
+		mark := child(unknown, name)
+		if e == nil || e.ExpressionData == nil || !anyUnknown(mark) {
+			continue
+		}
+		for i, b := range e.NestedBlocks {
+			r.refer(x, b, child(mark, strconv.Itoa(i)), path+name+".")
+		}
+		var found []string
+		for _, ref := range distinctRefs(e.References) {
+			if at := r.refersTo(home, x, ref, 0); at != "" && !slices.Contains(found, at) {
+				found = append(found, at)
+			}
+		}
+		if len(found) == 1 {
+			x.refs[path+name] = found[0]
+		}
+	}
+}
+
+// refersTo follows a reference from a module to the service or function that
+// it names, and returns its address, "" where it names none that is known.
+func (r *reader) refersTo(m *module, x *Resource, ref string, depth int) string {
+	if m == nil || depth > maxReferences {
+		return ""
+	}
+	follow := func(m *module, e *tfjson.Expression) string {
+		if e == nil || e.ExpressionData == nil {
+			return ""
+		}
+		if refs := distinctRefs(e.References); len(refs) == 1 {
+			return r.refersTo(m, x, refs[0], depth+1)
+		}
+		return ""
+	}
+	parts := strings.Split(withoutIndexes(ref), ".")
+	switch {
+	case parts[0] == "var" && len(parts) > 1 && m.call != nil:
+		return follow(m.parent, m.call.Expressions[parts[1]])
+	case parts[0] == "module" && len(parts) > 2:
+		if inner := r.modules[join(m.path, "module."+parts[1])]; inner != nil && inner.config.Outputs[parts[2]] != nil {
+			return follow(inner, inner.config.Outputs[parts[2]].Expression)
+		}
+	case kinds[parts[0]] != nil && len(parts) > 2:
+		if o := r.instance(join(m.path, strings.Join(parts[:2], ".")), x, ref); o != nil {
+			return o.Address
+		}
+	}
+	return ""
 }
 
 // fill returns values and unknown marks with what could be resolved.
@@ -197,6 +253,16 @@ func (r *reader) expression(m *module, x *Resource, e *tfjson.Expression, depth 
 // attribute is an attribute of another resource: the one instance there is, or
 // the one with the same key as the resource that refers to it.
 func (r *reader) attribute(address string, x *Resource, name, ref string) (string, bool) {
+	o := r.instance(address, x, ref)
+	if o == nil {
+		return "", false
+	}
+	return r.computed(o, name)
+}
+
+// instance is the one instance of a resource that there is, or the one with
+// the same key as the resource that refers to it; nil where none is known.
+func (r *reader) instance(address string, x *Resource, ref string) *Resource {
 	instances := r.after[address]
 	if len(instances) > 1 {
 		key := indexOf(x.Address)
@@ -206,9 +272,9 @@ func (r *reader) attribute(address string, x *Resource, name, ref string) (strin
 		instances = slices.DeleteFunc(slices.Clone(instances), func(o *Resource) bool { return key == "" || indexOf(o.Address) != key })
 	}
 	if len(instances) != 1 {
-		return "", false
+		return nil
 	}
-	return r.computed(instances[0], name)
+	return instances[0]
 }
 
 // indexOf is the last index of an address, "" where it has none.

@@ -27,9 +27,11 @@ type Resource struct {
 	Created   bool // it does not exist yet, or is made again
 	Replaced  bool // it is made again
 	Unchanged bool // the plan leaves it as it is
-	// refs are the addresses of what unknown attributes refer to, by path:
-	// "http_target.uri".
+	// refs are the addresses of the services and functions that unknown
+	// attributes are names of, by path: "http_target.uri".
 	refs  map[string]string
+	hints map[string]string // what an expression of an unknown attribute mentions
+	spelt map[string]string // how an unknown attribute is written, and in which module
 	Where estate.Where
 }
 

@@ -31,21 +31,32 @@ var functions = map[string]function.Function{
 // meta are arguments of Terraform's own, in every resource.
 var meta = map[string]bool{"count": true, "for_each": true, "provider": true, "depends_on": true, "lifecycle": true}
 
-// bodyValues reads a block without its schema: attributes by name, nested
-// blocks as lists. refs names what an unknown attribute refers to.
-func bodyValues(body *hclsyntax.Body, ctx *hcl.EvalContext) (values map[string]any, unknown map[string]any, refs map[string]string) {
-	values, unknown, refs = map[string]any{}, map[string]any{}, map[string]string{}
+// A body is what a block says: attributes by name, nested blocks as lists.
+type body struct {
+	values, unknown map[string]any
+	refs            map[string]string // addresses that unknown attributes are names of, by path
+	hints           map[string]string // the first resource that the expression of an unknown attribute mentions
+}
+
+// bodyValues reads a block without its schema.
+func bodyValues(in *hclsyntax.Body, ctx *hcl.EvalContext) body {
+	out := body{map[string]any{}, map[string]any{}, map[string]string{}, map[string]string{}}
+	values, unknown, body := out.values, out.unknown, in
 	for name, a := range body.Attributes {
 		if meta[name] {
 			continue
 		}
-		v, mark := plain(value(a.Expr, ctx))
+		whole := value(a.Expr, ctx)
+		v, mark := plain(whole)
 		if v != nil {
 			values[name] = v
 		}
 		if mark != nil {
 			unknown[name] = mark
-			refs[name] = reference(a.Expr)
+			out.hints[name] = reference(a.Expr)
+			if at := nameOf(whole); at != "" {
+				out.refs[name] = at
+			}
 		}
 	}
 	for _, b := range body.Blocks {
@@ -63,8 +74,11 @@ func bodyValues(body *hclsyntax.Body, ctx *hcl.EvalContext) (values map[string]a
 				continue
 			}
 		default:
-			v, u, _ := bodyValues(b.Body, ctx)
-			inner, marks = []map[string]any{v}, []any{u}
+			nested := bodyValues(b.Body, ctx)
+			inner, marks = []map[string]any{nested.values}, []any{nested.unknown}
+			for path, at := range nested.refs {
+				out.refs[name+"."+path] = at
+			}
 		}
 		list, _ := values[name].([]any)
 		all, _ := unknown[name].([]any)
@@ -73,7 +87,29 @@ func bodyValues(body *hclsyntax.Body, ctx *hcl.EvalContext) (values map[string]a
 		}
 		values[name], unknown[name] = list, all
 	}
-	return values, unknown, refs
+	return out
+}
+
+// nameEnd ends an address in the prefix of a name that is not known.
+const nameEnd = "\x00"
+
+// unknownName is the name of a resource that is not known yet: a text of which
+// it is known whose name it is, wherever it is passed on as it is.
+func unknownName(address string) cty.Value {
+	return cty.UnknownVal(cty.String).Refine().NotNull().StringPrefixFull(address + nameEnd).NewValue()
+}
+
+// nameOf is the address of the resource that a value is the unknown name of,
+// "" for other values.
+func nameOf(v cty.Value) string {
+	if v.IsKnown() || v.Type() != cty.String {
+		return ""
+	}
+	at, end, _ := strings.Cut(v.Range().StringPrefix(), nameEnd)
+	if end != "" || !strings.HasSuffix(v.Range().StringPrefix(), nameEnd) {
+		return ""
+	}
+	return at
 }
 
 // dynamic expands a dynamic block, nil where its number is not known.
@@ -99,8 +135,8 @@ func dynamic(b *hclsyntax.Block, ctx *hcl.EvalContext) ([]map[string]any, []any)
 		c.Variables = map[string]cty.Value{iterator: cty.ObjectVal(map[string]cty.Value{"key": k, "value": x})}
 		for _, content := range b.Body.Blocks {
 			if content.Type == "content" {
-				v, u, _ := bodyValues(content.Body, c)
-				out, marks = append(out, v), append(marks, u)
+				nested := bodyValues(content.Body, c)
+				out, marks = append(out, nested.values), append(marks, nested.unknown)
 			}
 		}
 	}
@@ -175,6 +211,16 @@ func plain(v cty.Value) (value any, unknown any) {
 // computedAttributes are those that other resources refer to.
 var computedAttributes = []string{"id", "name", "email", "member", "uri", "self_link", "project", "location", "region", "policy_data"}
 
+// names reports whether an attribute names a service or function of which the
+// name, or a part of it, is not known.
+func names(r *Resource, attribute, computed string) bool {
+	switch r.Type {
+	case "google_cloud_run_service", "google_cloud_run_v2_service", "google_cloudfunctions_function", "google_cloudfunctions2_function":
+		return attribute == "name" && computed == "" || attribute == "id" && strings.Contains(computed, "/"+unknownPart)
+	}
+	return false
+}
+
 // object is a resource as other ones see it: what is set, what the provider
 // will compute where that can be told, and nothing else for certain.
 func (r *Resource) object(d Defaults) cty.Value {
@@ -188,7 +234,10 @@ func (r *Resource) object(d Defaults) cty.Value {
 		if _, set := out[name]; set {
 			continue
 		}
-		if s := Computed(r, name, d); s != "" {
+		switch s := Computed(r, name, d); {
+		case names(r, name, s):
+			out[name] = unknownName(r.Address)
+		case s != "" && s != unknownPart:
 			out[name] = cty.StringVal(s)
 		}
 	}
@@ -196,7 +245,10 @@ func (r *Resource) object(d Defaults) cty.Value {
 		out["status"] = cty.TupleVal([]cty.Value{cty.ObjectVal(map[string]cty.Value{"url": cty.StringVal(Computed(r, "status", d))})})
 	}
 	if strings.HasPrefix(r.Type, "google_cloudfunctions2") {
-		out["service_config"] = cty.DynamicVal
+		out["service_config"] = cty.TupleVal([]cty.Value{cty.ObjectVal(map[string]cty.Value{
+			"service": unknownName(r.Address), "uri": unknownName(r.Address), "service_account_email": cty.DynamicVal,
+		})})
+		out["url"] = unknownName(r.Address)
 	}
 	return cty.ObjectVal(out)
 }
