@@ -68,31 +68,20 @@ func unionOf(before, after *Index) []string {
 func (x *Index) holders(name string) map[string]estate.Where {
 	out := map[string]estate.Where{}
 	t := x.targets[name]
-	keys := []string{name}
+	key := name
 	if t != nil && t.behind() {
-		keys = append(keys, x.iapKey(t))
+		key = x.iapKey(t) // what is bound on the service itself is for IAP's agent
 	}
 	if t != nil && t.anyone.Way == iam.ByCheckOff && t.free() {
 		out["allUsers"] = estate.Where{}
 	}
-	for _, key := range keys {
-		for g := range x.grantsOn(key) {
-			m := g.member.String()
-			if g.kind == onFunction || g.may != iam.Granted || t != nil && !x.lets(t, g, key) {
-				continue
-			}
+	for g := range x.grantsOn(key) {
+		m := g.member.String()
+		if g.kind != onFunction && g.may == iam.Granted && (t == nil || !account(g.member) || x.admits(t, m)) {
 			out[m] = g.binding.Where
 		}
 	}
 	return out
-}
-
-// lets reports whether a grant on a target, or on its IAP, lets its member in.
-func (x *Index) lets(t *target, g *grant, key string) bool {
-	if account(g.member) {
-		return x.admits(t, g.member.String())
-	}
-	return !t.behind() || key != t.name // a set of accounts: only IAP's own policy counts there
 }
 
 // account reports whether a member is one account, or anyone: then the whole

@@ -108,7 +108,7 @@ func (b *builder) parts(r *Resource, of maker, id string) (n gcp.Name, apart str
 	n = of(project, location, gcp.Last(raw))
 	apart = r.Address
 	if strings.Contains(r.Type, "_iam_") {
-		if strings.HasPrefix(r.hints[id], "google_") {
+		if strings.HasPrefix(r.hints[id], "google_") && b.made[r.hints[id]] == nil {
 			apart = r.hints[id]
 		}
 	}
