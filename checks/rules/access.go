@@ -56,31 +56,6 @@ func opposite(a estate.Answer) estate.Answer {
 	return [...]estate.Answer{estate.Unknown: estate.Unknown, estate.No: estate.Yes, estate.Yes: estate.No}[a]
 }
 
-// agent is the member of IAP's service agent in a target's project, "" where
-// the project's number is not known:
-// https://docs.cloud.google.com/run/docs/securing/identity-aware-proxy-cloud-run.
-func (x *Index) agent(t *target) string {
-	if t.node == nil {
-		return ""
-	}
-	project := strings.TrimPrefix(t.node.name, "projects/")
-	for number, id := range x.numbers {
-		if id == project && isNumber(number) {
-			return agentOf(number)
-		}
-	}
-	if isNumber(project) {
-		return agentOf(project)
-	}
-	return ""
-}
-
-func agentOf(number string) string {
-	return "serviceAccount:service-" + number + "@gcp-sa-iap.iam.gserviceaccount.com"
-}
-
-func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
-
 // question asks about one permission on a target, or on its IAP.
 func (x *Index) question(t *target, own, permission string, public bool) iam.Question {
 	level := iam.Service

@@ -7,6 +7,7 @@ import (
 
 	"diagnose/checks"
 	"diagnose/internal/estate"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
@@ -124,7 +125,9 @@ func (x *Index) subject(p *estate.Policy) string {
 }
 
 var grantAllUsers = Rule{
-	ID: "grant-all-users", Title: "anyone may invoke", Severity: Critical, Confidence: checks.Documented, Ref: "https://docs.cloud.google.com/run/docs/authenticating/public",
+	ID: "grant-all-users", Title: "anyone may invoke",
+	Severity: Critical, Confidence: checks.Documented,
+	Ref: "https://docs.cloud.google.com/run/docs/authenticating/public",
 	Doc: `allUsers holds an invoke permission through any role that carries it, on the service or above it, so that anyone on the
 internet may invoke without a credential. A role that does not carry the permission, such as roles/viewer, opens nothing
 and is not reported.`,
@@ -132,13 +135,17 @@ and is not reported.`,
 }
 
 var grantAllAuthenticated = Rule{
-	ID: "grant-all-authenticated", Title: "anyone with a Google account may invoke", Severity: Critical, Confidence: checks.Documented, Ref: "https://docs.cloud.google.com/iam/docs/principal-identifiers",
+	ID: "grant-all-authenticated", Title: "anyone with a Google account may invoke",
+	Severity: Critical, Confidence: checks.Documented,
+	Ref: "https://docs.cloud.google.com/iam/docs/principal-identifiers",
 	Doc: `allAuthenticatedUsers stands for every Google account and service account in the world, not for those of an organization.`,
 	Run: byKind([]iam.Kind{iam.AllAuthenticatedUsers}, "anyone with a Google account"),
 }
 
 var grantInherited = Rule{
-	ID: "grant-inherited", Title: "an invoke permission is bound above the service", Severity: Medium, Confidence: checks.Documented, Ref: accessPage,
+	ID: "grant-inherited", Title: "an invoke permission is bound above the service",
+	Severity: Medium, Confidence: checks.Documented,
+	Ref: accessPage,
 	Doc: `A role that is bound on a project, folder or organization lets its members invoke every service below, those made later
 too. Bind the invoker role on each service that the caller needs instead. Owners, editors and administrators hold the
 permission as part of a larger role; that is listed as low.`,
@@ -179,7 +186,9 @@ func administrative(role string) bool {
 }
 
 var grantDomain = Rule{
-	ID: "grant-domain", Title: "a whole domain may invoke", Severity: High, Confidence: checks.Documented, Ref: "https://docs.cloud.google.com/iam/docs/principal-identifiers",
+	ID: "grant-domain", Title: "a whole domain may invoke",
+	Severity: High, Confidence: checks.Documented,
+	Ref: "https://docs.cloud.google.com/iam/docs/principal-identifiers",
 	Doc: `domain: and the principal sets of a Workspace or Cloud Identity customer stand for everyone there, those who join later
 too. Bind a group with the people who need the service.`,
 	Run: func(x *Index) []Finding {
@@ -188,7 +197,8 @@ too. Bind a group with the people who need the service.`,
 }
 
 var grantAllServiceAccounts = Rule{
-	ID: "grant-all-service-accounts", Title: "every service account of a project, folder or organization may invoke", Severity: High, Confidence: checks.Documented,
+	ID: "grant-all-service-accounts", Title: "every service account of a project, folder or organization may invoke",
+	Severity: High, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/iam/docs/principal-identifiers",
 	Doc: `A principal set of type ServiceAccount stands for every service account of a project, folder or organization, also for the
 default ones that any workload there runs as. Bind the one service account that calls.`,
@@ -198,7 +208,9 @@ default ones that any workload there runs as. Bind the one service account that 
 }
 
 var grantExternal = Rule{
-	ID: "grant-external", Title: "a member from outside may invoke", Severity: High, Confidence: checks.Documented, Ref: "https://docs.cloud.google.com/resource-manager/docs/organization-policy/restricting-domains",
+	ID: "grant-external", Title: "a member from outside may invoke",
+	Severity: High, Confidence: checks.Documented,
+	Ref: "https://docs.cloud.google.com/resource-manager/docs/organization-policy/restricting-domains",
 	Doc: `The configuration lists the domains and projects whose members may be granted access, or an organization policy lists the
 customers. A member of another one may invoke. Google's own service agents are not counted.`,
 	Run: func(x *Index) []Finding {
@@ -234,7 +246,7 @@ func (x *Index) external(g *grant) string {
 			return host + " is none of the allowed domains"
 		}
 	case iam.ServiceAccount:
-		project := accountProject(m.Value)
+		project := gcp.AccountProject(m.Value)
 		if len(x.AllowedProjects) > 0 && project != "" && !matchesAny(x.AllowedProjects, project) && !matchesAny(x.AllowedProjects, x.numbers[project]) {
 			return "its project " + project + " is none of the allowed projects"
 		}
@@ -253,24 +265,10 @@ func matchesAny(patterns []string, s string) bool {
 	return s != "" && slices.ContainsFunc(patterns, func(p string) bool { return matches(p, s) })
 }
 
-// accountProject is the project of a service account that a user made, "" for
-// Google's own.
-func accountProject(email string) string {
-	name, host, _ := strings.Cut(email, "@")
-	if p, ok := strings.CutSuffix(host, ".iam.gserviceaccount.com"); ok && !strings.HasPrefix(p, "gcp-sa-") && !slices.Contains([]string{"serverless-robot-prod", "gcf-admin-robot", "cloudbuild"}, p) {
-		return p
-	}
-	switch {
-	case host == "appspot.gserviceaccount.com":
-		return name
-	case host == "developer.gserviceaccount.com":
-		return strings.TrimSuffix(name, "-compute")
-	}
-	return ""
-}
-
 var grantExcessiveRole = Rule{
-	ID: "grant-excessive-role", Title: "a caller holds more than it needs", Severity: Medium, Confidence: checks.Source, Ref: accessPage,
+	ID: "grant-excessive-role", Title: "a caller holds more than it needs",
+	Severity: Medium, Confidence: checks.Source,
+	Ref: accessPage,
 	Doc: `On a service, a role such as roles/run.admin, roles/run.developer or roles/editor lets its members invoke and change the
 service as well. Who only calls needs roles/run.servicesInvoker.`,
 	Run: func(x *Index) []Finding {

@@ -17,7 +17,9 @@ var callerRules = []Rule{triggerCannotInvoke, callerCannotInvoke, callerCredenti
 const serviceToService = "https://docs.cloud.google.com/run/docs/authenticating/service-to-service"
 
 var triggerCannotInvoke = Rule{
-	ID: "trigger-cannot-invoke", Title: "a trigger whose service account may not invoke", Severity: High, Confidence: checks.Documented, Ref: "https://docs.cloud.google.com/eventarc/docs/roles-permissions",
+	ID: "trigger-cannot-invoke", Title: "a trigger whose service account may not invoke",
+	Severity: High, Confidence: checks.Documented,
+	Ref: "https://docs.cloud.google.com/eventarc/docs/roles-permissions",
 	Doc: `Events reach a v2 function through its trigger's service account, which needs run.routes.invoke on the function's Cloud Run
 service. Without it events are lost and the function logs nothing.`,
 	Run: func(x *Index) []Finding {
@@ -74,13 +76,13 @@ func (x *Index) calledBy(c *estate.Caller) *target {
 			if t.Function != "" {
 				fn = parse(x.canonical(t.Function))
 			}
-			return (t.Gen1 || t.Function != "") && fn.id == a.Function && fn.project == a.Project && fn.location == a.Region
+			return (t.Gen1 || t.Function != "") && fn.ID == a.Function && fn.Project == a.Project && fn.Location == a.Region
 		})
 	case a.Service != "" && a.Number != "":
 		project, known := x.numbers[a.Number]
 		return x.only(func(t *target) bool {
 			r := parse(t.full)
-			return !t.Gen1 && r.id == a.Service && r.location == a.Region && (!known || r.project == project) && (known || len(t.URLs) == 0)
+			return !t.Gen1 && r.ID == a.Service && r.Location == a.Region && (!known || r.Project == project) && (known || len(t.URLs) == 0)
 		})
 	}
 	return nil
@@ -115,7 +117,7 @@ func (x *Index) named(name, project string) *target {
 	}
 	return x.only(func(t *target) bool {
 		r := parse(t.full)
-		return r.id == name && (project == "" || x.canonical("projects/"+project) == "projects/"+r.project)
+		return r.ID == name && (project == "" || x.canonical("projects/"+project) == "projects/"+r.Project)
 	})
 }
 
@@ -165,7 +167,9 @@ func describe(c *estate.Caller) string {
 }
 
 var callerCannotInvoke = Rule{
-	ID: "caller-cannot-invoke", Title: "a configured caller that may not invoke", Severity: High, Confidence: checks.Documented, Ref: serviceToService,
+	ID: "caller-cannot-invoke", Title: "a configured caller that may not invoke",
+	Severity: High, Confidence: checks.Documented,
+	Ref: serviceToService,
 	Doc: `A scheduler job, a push subscription, a task queue, a trigger, a workflow or a gateway calls the service as a service account
 that does not hold run.routes.invoke on it, so that every call is refused with 403.`,
 	Run: func(x *Index) []Finding {
@@ -180,7 +184,9 @@ that does not hold run.routes.invoke on it, so that every call is refused with 4
 }
 
 var callerCredential = Rule{
-	ID: "caller-credential", Title: "a configured caller that sends no ID token", Severity: High, Confidence: checks.Documented, Ref: serviceToService,
+	ID: "caller-credential", Title: "a configured caller that sends no ID token",
+	Severity: High, Confidence: checks.Documented,
+	Ref: serviceToService,
 	Doc: `Cloud Run takes an ID token of Google's. A caller that is configured with an OAuth token gets 401, and one without any token
 403, unless the service is public. Configure an OIDC token.`,
 	Run: func(x *Index) []Finding {
@@ -215,7 +221,9 @@ func (x *Index) partial(t *target) bool {
 }
 
 var callerAudience = Rule{
-	ID: "caller-audience", Title: "a configured caller whose audience is not accepted", Severity: High, Confidence: checks.Documented, Ref: "https://docs.cloud.google.com/run/docs/configuring/custom-audiences",
+	ID: "caller-audience", Title: "a configured caller whose audience is not accepted",
+	Severity: High, Confidence: checks.Documented,
+	Ref: "https://docs.cloud.google.com/run/docs/configuring/custom-audiences",
 	Doc: `The audience of the caller's ID token, given or by default, is none that the service accepts, so that every call is refused
 with 401. Set it to the service's URL, or to one of its custom audiences.`,
 	Run: func(x *Index) []Finding {

@@ -15,7 +15,8 @@ import (
 var changeRules = []Rule{planConflict, policyLost, accessExpectation, ignoreExpired}
 
 var planConflict = Rule{
-	ID: "plan-conflict", Title: "resources that overwrite each other's bindings", Severity: High, Confidence: checks.Documented,
+	ID: "plan-conflict", Title: "resources that overwrite each other's bindings",
+	Severity: High, Confidence: checks.Documented,
 	Ref: "https://registry.terraform.io/providers/hashicorp/google/latest/docs/resources/cloud_run_v2_service_iam",
 	Doc: `An _iam_policy resource owns the whole policy, and an _iam_binding all members of its role. Beside another resource for the
 same policy or role each apply takes away what the other one grants. Keep one kind of them.`,
@@ -102,7 +103,9 @@ func conflict(a, b owner) string {
 }
 
 var accessExpectation = Rule{
-	ID: "access-expectation", Title: "an expectation does not hold", Severity: High, Confidence: checks.Documented, Ref: accessPage,
+	ID: "access-expectation", Title: "an expectation does not hold",
+	Severity: High, Confidence: checks.Documented,
+	Ref: accessPage,
 	Doc: `The configuration states who must, and who must not, be able to invoke what. The same engine that judges an invocation says
 otherwise for the state after the change.`,
 	Run: func(x *Index) []Finding {
@@ -128,7 +131,7 @@ otherwise for the state after the change.`,
 
 // means reports whether an expectation is about a target.
 func (x *Index) means(e Expectation, t *target) bool {
-	return matches(e.Target, t.name, shortName(t.name), parse(t.full).id, x.canonical(t.Function), t.Where.Address) ||
+	return matches(e.Target, t.name, shortName(t.name), parse(t.full).ID, x.canonical(t.Function), t.Where.Address) ||
 		slices.Contains(t.URLs, e.Target)
 }
 
@@ -155,7 +158,8 @@ func (x *Index) unexpected(e Expectation, t *target) (Finding, bool) {
 }
 
 var policyLost = Rule{
-	ID: "policy-lost", Title: "a replaced service whose grants are not made again", Severity: High, Confidence: checks.Inferred,
+	ID: "policy-lost", Title: "a replaced service whose grants are not made again",
+	Severity: High, Confidence: checks.Inferred,
 	Ref: "https://github.com/hashicorp/terraform-provider-google/issues/18831",
 	Doc: `Replacing a service deletes its policy with it. Terraform does not notice in the same plan: an _iam_ resource that the plan
 leaves unchanged is not made again, and its members are refused until the next apply. Let it be replaced together with
@@ -215,7 +219,9 @@ func relative(address string) string {
 }
 
 var ignoreExpired = Rule{
-	ID: "ignore-expired", Title: "an ignore that has expired", Severity: Medium, Confidence: checks.Documented, Ref: accessPage,
+	ID: "ignore-expired", Title: "an ignore that has expired",
+	Severity: Medium, Confidence: checks.Documented,
+	Ref: accessPage,
 	Doc: `The configuration ignored a finding until a day that has passed. Repair what was ignored, or give a new day with its reason.`,
 	Run: func(x *Index) []Finding {
 		var out []Finding

@@ -9,7 +9,9 @@ import (
 var exposureRules = []Rule{invokerCheckDisabled, ingressAllPublic, eventFunctionPublic, iapBypass}
 
 var invokerCheckDisabled = Rule{
-	ID: "invoker-check-disabled", Title: "the invoker IAM check is off", Severity: Critical, Confidence: checks.Documented, Ref: "https://docs.cloud.google.com/run/docs/authenticating/public",
+	ID: "invoker-check-disabled", Title: "the invoker IAM check is off",
+	Severity: Critical, Confidence: checks.Documented,
+	Ref: "https://docs.cloud.google.com/run/docs/authenticating/public",
 	Doc: `With the invoker IAM check off, anyone may invoke the service whatever its policy says; an empty policy then reads like a
 private service. Where the service is not meant to be public, turn the check on again.`,
 	Run: func(x *Index) []Finding {
@@ -42,7 +44,9 @@ private service. Where the service is not meant to be public, turn the check on 
 }
 
 var ingressAllPublic = Rule{
-	ID: "ingress-all-public", Title: "a public service with nothing in front", Severity: Medium, Confidence: checks.Documented, Ref: "https://docs.cloud.google.com/run/docs/securing/ingress",
+	ID: "ingress-all-public", Title: "a public service with nothing in front",
+	Severity: Medium, Confidence: checks.Documented,
+	Ref: "https://docs.cloud.google.com/run/docs/securing/ingress",
 	Doc: `The service is public and admits requests from the internet on its own URL, so that neither a load balancer with Cloud
 Armor nor IAP stands before it. Where it is meant to be public behind a load balancer, restrict its ingress to that.`,
 	Run: func(x *Index) []Finding {
@@ -61,7 +65,9 @@ Armor nor IAP stands before it. Where it is meant to be public behind a load bal
 }
 
 var eventFunctionPublic = Rule{
-	ID: "event-function-public", Title: "anyone can call an event-driven function", Severity: High, Confidence: checks.Documented, Ref: "https://docs.cloud.google.com/functions/docs/calling",
+	ID: "event-function-public", Title: "anyone can call an event-driven function",
+	Severity: High, Confidence: checks.Documented,
+	Ref: "https://docs.cloud.google.com/functions/docs/calling",
 	Doc: `An event-driven function is called by its trigger's service account alone. Where it is public, anyone can send it forged
 events. Remove the grant, or turn the invoker IAM check on.`,
 	Run: func(x *Index) []Finding {
@@ -87,7 +93,9 @@ events. Remove the grant, or turn the invoker IAM check on.`,
 }
 
 var iapBypass = Rule{
-	ID: "iap-bypass", Title: "IAP on the load balancer only", Severity: High, Confidence: checks.Documented, Ref: "https://docs.cloud.google.com/iap/docs/enabling-cloud-run",
+	ID: "iap-bypass", Title: "IAP on the load balancer only",
+	Severity: High, Confidence: checks.Documented,
+	Ref: "https://docs.cloud.google.com/iap/docs/enabling-cloud-run",
 	Doc: `IAP on a load balancer checks only what comes through it. The service still answers on its run.app URL: where it is public
 and admits all traffic, IAP can be passed by. Restrict ingress, turn the default URL off, or turn IAP on for the service.`,
 	Run: func(x *Index) []Finding {

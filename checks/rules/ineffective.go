@@ -42,7 +42,9 @@ func (x *Index) carries(g *grant) iam.State {
 }
 
 var grantIneffectiveRole = Rule{
-	ID: "grant-ineffective-role", Title: "a binding that looks like an invoker grant and grants nothing", Severity: Medium, Confidence: checks.Source, Ref: accessPage,
+	ID: "grant-ineffective-role", Title: "a binding that looks like an invoker grant and grants nothing",
+	Severity: Medium, Confidence: checks.Source,
+	Ref: accessPage,
 	Doc: `roles/cloudfunctions.invoker does not carry run.routes.invoke, so that it does not let anyone call a v2 function or a Cloud
 Run service; and the policy of a v2 function is not asked at all: its Cloud Run service's is. Bind
 roles/run.servicesInvoker on the service.`,
@@ -93,7 +95,9 @@ func (x *Index) mayGrant(g *grant) bool {
 }
 
 var grantIneffectiveMember = Rule{
-	ID: "grant-ineffective-member", Title: "a member that cannot invoke", Severity: Low, Confidence: checks.Documented, Ref: "https://docs.cloud.google.com/iam/docs/federated-identity-supported-services",
+	ID: "grant-ineffective-member", Title: "a member that cannot invoke",
+	Severity: Low, Confidence: checks.Documented,
+	Ref: "https://docs.cloud.google.com/iam/docs/federated-identity-supported-services",
 	Doc: `A federated principal, a Kubernetes service account or a convenience value such as projectOwner: shows no ID token of
 Google's, so that Cloud Run can never match it. Bind a service account that the caller impersonates.`,
 	Run: func(x *Index) []Finding {
@@ -112,7 +116,9 @@ Google's, so that Cloud Run can never match it. Bind a service account that the 
 }
 
 var grantDeletedMember = Rule{
-	ID: "grant-deleted-member", Title: "a member that was deleted", Severity: Low, Confidence: checks.Documented, Ref: "https://docs.cloud.google.com/iam/docs/principal-identifiers",
+	ID: "grant-deleted-member", Title: "a member that was deleted",
+	Severity: Low, Confidence: checks.Documented,
+	Ref: "https://docs.cloud.google.com/iam/docs/principal-identifiers",
 	Doc: `A deleted: member names an account that is gone. An account made anew with the same e-mail is another one and does not hold
 the role. Remove the binding, and grant the role to the new account where there is one.`,
 	Run: func(x *Index) []Finding {
@@ -130,7 +136,8 @@ the role. Remove the binding, and grant the role to the new account where there 
 }
 
 var grantIneffectiveCondition = Rule{
-	ID: "grant-ineffective-condition", Title: "a condition that never holds on Cloud Run", Severity: Medium, Confidence: checks.Documented,
+	ID: "grant-ineffective-condition", Title: "a condition that never holds on Cloud Run",
+	Severity: Medium, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/iam/docs/conditions-attribute-reference",
 	Doc: `Cloud Run does not provide every attribute to conditions: one that asks for resource.name, resource.type or
 resource.service never lets anyone in, nor does one that cannot be evaluated.`,
@@ -150,7 +157,9 @@ resource.service never lets anyone in, nor does one that cannot be evaluated.`,
 }
 
 var grantExpiredCondition = Rule{
-	ID: "grant-expired-condition", Title: "a condition that no longer holds", Severity: Low, Confidence: checks.Documented, Ref: "https://docs.cloud.google.com/iam/docs/configuring-temporary-access",
+	ID: "grant-expired-condition", Title: "a condition that no longer holds",
+	Severity: Low, Confidence: checks.Documented,
+	Ref: "https://docs.cloud.google.com/iam/docs/configuring-temporary-access",
 	Doc: `The condition set an end that has passed, so that the binding grants nothing any more. Remove it, or set a new end.`,
 	Run: func(x *Index) []Finding {
 		var out []Finding
@@ -171,7 +180,9 @@ func (x *Index) expired(c iam.Condition) bool {
 }
 
 var grantRedundant = Rule{
-	ID: "grant-redundant", Title: "a grant that a broader one covers", Severity: Info, Confidence: checks.Inferred, Ref: accessPage,
+	ID: "grant-redundant", Title: "a grant that a broader one covers",
+	Severity: Info, Confidence: checks.Inferred,
+	Ref: accessPage,
 	Doc: `The member may invoke already, through a binding above the service or because the service is public. The narrow binding is
 what should stay: remove the broad one first.`,
 	Run: func(x *Index) []Finding {

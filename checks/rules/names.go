@@ -1,11 +1,13 @@
 package rules
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
 	"diagnose/checks"
 	"diagnose/internal/estate"
+	"diagnose/internal/gcp"
 )
 
 func addressOf(url string) checks.Address { return checks.ParseAddress(url) }
@@ -51,7 +53,8 @@ func nodeName(resource string) string {
 	return rest
 }
 
-// projectOf returns "projects/shop" of a full resource name, or "".
+// projectOf returns "projects/shop" of a full resource name, "projects/-" where
+// its project is not known, and "" where it is in none.
 func projectOf(name string) string {
 	_, rest, ok := strings.Cut(name, "/projects/")
 	if !ok {
@@ -64,19 +67,24 @@ func projectOf(name string) string {
 // iapName is the name by which IAP knows a Cloud Run service:
 // https://docs.cloud.google.com/iap/docs/managing-access.
 func iapName(service string) string {
-	r := parse(service)
-	return "//iap.googleapis.com/projects/" + r.project + "/iap_web/cloud_run-" + r.location + "/services/" + r.id
+	n, _ := parse(service).IAP()
+	return estate.Spelled(n, "")
 }
 
 // behindIAP is the service that a name of IAP's is about, "" for other names.
 func behindIAP(name string) string {
-	rest, ok := strings.CutPrefix(name, "//iap.googleapis.com/projects/")
-	parts := strings.Split(rest, "/")
-	if !ok || len(parts) != 5 || parts[1] != "iap_web" || !strings.HasPrefix(parts[2], "cloud_run-") {
+	n := parse(name)
+	service, ok := n.Service()
+	if !ok || n.Host != gcp.IAPAPI {
 		return ""
 	}
-	return estate.RunHost + "projects/" + parts[0] + "/locations/" + strings.TrimPrefix(parts[2], "cloud_run-") +
-		"/services/" + parts[4]
+	return estate.Spelled(service, "")
+}
+
+// parse takes a full resource name apart.
+func parse(name string) gcp.Name {
+	n, _ := gcp.ParseName(name)
+	return n
 }
 
 // shortName names a resource for a sentence: "services/orders". What has no
@@ -97,18 +105,9 @@ func shortName(full string) string {
 	return "the " + strings.TrimSuffix(kind, "s") // "projects/-": the one of the configuration
 }
 
-// resourceType is the asset type of a full resource name.
+// resourceType is the asset type of a full resource name, or else the host of
+// its API.
 func resourceType(name string) string {
-	host, rest, _ := strings.Cut(strings.TrimPrefix(name, "//"), "/")
-	parts := strings.Split(rest, "/")
-	if len(parts) < 2 {
-		return ""
-	}
-	kinds := map[string]string{
-		"services": "Service", "functions": "Function", "projects": "Project", "folders": "Folder", "organizations": "Organization",
-	}
-	if kind := kinds[parts[len(parts)-2]]; kind != "" {
-		return host + "/" + kind
-	}
-	return host
+	n := parse(name)
+	return cmp.Or(n.AssetType(), n.Host)
 }

@@ -129,8 +129,8 @@ func TestRepairsInTerraform(t *testing.T) {
 		want      string
 	}{
 		{estate.MemberAuthority, []string{"allUsers"}, "removed {\n  from = google_cloud_run_v2_service_iam_x.public\n"},
-		{estate.RoleAuthority, []string{"allUsers", mover}, "resource \"google_cloud_run_v2_service_iam_x\" \"public\" {\n  members = [\n    \"" + mover + "\",\n  ]\n}\n"},
-		{estate.PolicyAuthority, []string{"allUsers", mover}, "binding {\n  role = \"roles/run.invoker\"\n  members = [\n    \"" + mover + "\",\n"},
+		{estate.RoleAuthority, []string{"allUsers", mover}, "resource \"google_cloud_run_v2_service_iam_x\" \"public\" {\n  members = [\"" + mover + "\"]\n}\n"},
+		{estate.PolicyAuthority, []string{"allUsers", mover}, "binding {\n  role = \"roles/run.invoker\"\n  members = [\"" + mover + "\"]\n}\n"},
 	} {
 		f := at(tt.authority, tt.members...).Findings[0]
 		if x := f.Fixes[0]; !strings.HasPrefix(x.Terraform, tt.want) || !strings.Contains(x.Commands[0].Note, "drifts") {

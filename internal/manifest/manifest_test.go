@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/tools/txtar"
 
+	"diagnose/checks/rules"
 	"diagnose/internal/estate"
 	"diagnose/internal/evidence"
 )
@@ -226,4 +227,26 @@ func FuzzFile(f *testing.F) {
 			t.Errorf("%v names no file", err)
 		}
 	})
+}
+
+// What two root modules name alike need not be one thing.
+func TestRootModules(t *testing.T) {
+	service := "resource \"google_cloud_run_v2_service\" \"web\" {\n  name = \"web\"\n  location = \"europe-west1\"\n}\n"
+	binding := "resource \"google_cloud_run_v2_service_iam_binding\" \"m\" {\n  name = \"web\"\n  location = \"europe-west1\"\n" +
+		"  role = \"roles/run.invoker\"\n  members = [%q]\n}\n"
+	unpack(t, "-- dev/main.tf --\n"+service+strings.Replace(binding, "%q", `"allUsers"`, 1)+
+		"-- prod/main.tf --\n"+service+strings.Replace(binding, "%q", `"user:ann@example.com"`, 1))
+	in, err := Read([]string{"."}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rules.Judge(in.After, rules.Options{})
+	if r.Summary.Services != 2 || r.Summary.Public != 1 {
+		t.Errorf("%d services, %d public; want 2 and 1", r.Summary.Services, r.Summary.Public)
+	}
+	for _, f := range r.Findings {
+		if f.Rule == "grant-redundant" || f.Rule == "plan-conflict" {
+			t.Errorf("%s: %s", f.Rule, f.Message)
+		}
+	}
 }
