@@ -128,9 +128,10 @@ var grantAllUsers = Rule{
 	ID: "grant-all-users", Title: "anyone may invoke",
 	Severity: Critical, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/run/docs/authenticating/public",
-	Doc: `allUsers holds an invoke permission through any role that carries it, on the service or above it, so that anyone on the
-internet may invoke without a credential. A role that does not carry the permission, such as roles/viewer, opens nothing
-and is not reported.`,
+	Doc: `allUsers has an invoke permission through any role that includes it, on the service or above it, so that anyone on the
+internet may invoke without a credential. A role that does not include the permission, such as roles/viewer, opens nothing
+and is not reported. Behind IAP, which asks everybody to sign in, allUsers on the service opens it to nobody; IAP's service
+agent may live on that grant, and needs one of its own before it goes.`,
 	Run: byKind([]iam.Kind{iam.AllUsers}, "anyone"),
 }
 
@@ -147,7 +148,7 @@ var grantInherited = Rule{
 	Severity: Medium, Confidence: checks.Documented,
 	Ref: accessPage,
 	Doc: `A role that is bound on a project, folder or organization lets its members invoke every service below, those made later
-too. Bind the invoker role on each service that the caller needs instead. Owners, editors and administrators hold the
+too. Bind the invoker role on each service that the caller needs instead. Owners, editors and administrators have the
 permission as part of a larger role; that is listed as low.`,
 	Run: func(x *Index) []Finding {
 		var out []Finding
@@ -175,7 +176,7 @@ func hasOwnRule(k iam.Kind) bool {
 	return slices.Contains([]iam.Kind{iam.AllUsers, iam.AllAuthenticatedUsers, iam.Domain, iam.Customer, iam.ServiceAccountSet}, k)
 }
 
-// invokerRoles are made for callers; every other role that carries the
+// invokerRoles are made for callers; every other role that includes the
 // permission does more.
 var invokerRoles = []string{"roles/run.invoker", "roles/run.servicesInvoker", "roles/cloudfunctions.invoker"}
 
@@ -266,7 +267,7 @@ func matchesAny(patterns []string, s string) bool {
 }
 
 var grantExcessiveRole = Rule{
-	ID: "grant-excessive-role", Title: "a caller holds more than it needs",
+	ID: "grant-excessive-role", Title: "a caller has more than it needs",
 	Severity: Medium, Confidence: checks.Source,
 	Ref: accessPage,
 	Doc: `On a service, a role such as roles/run.admin, roles/run.developer or roles/editor lets its members invoke and change the
@@ -277,7 +278,7 @@ service as well. Who only calls needs roles/run.servicesInvoker.`,
 			if g.kind != onTarget || g.state != iam.Granted || !administrative(g.role) || hasOwnRule(g.member.Kind) {
 				continue
 			}
-			f := x.about(g, "%s holds %s on %s, and %s is enough to invoke", g.member, g.role, shortName(g.on), invokerRole(g.target))
+			f := x.about(g, "%s has %s on %s, and %s is enough to invoke", g.member, g.role, shortName(g.on), invokerRole(g.target))
 			f.Reach = x.reach(g)
 			f.repairs = []repair{x.replaceRole(g)}
 			out = append(out, f)

@@ -171,7 +171,7 @@ var callerCannotInvoke = Rule{
 	Severity: High, Confidence: checks.Documented,
 	Ref: serviceToService,
 	Doc: `A scheduler job, a push subscription, a task queue, a trigger, a workflow or a gateway calls the service as a service account
-that does not hold run.routes.invoke on it, so that every call is refused with 403.`,
+that does not have run.routes.invoke on it, so that every call is refused with 403.`,
 	Run: func(x *Index) []Finding {
 		return x.eachCall(func(c *estate.Caller, t *target) (Finding, bool) {
 			if c.Token != caller.IDToken || c.ServiceAccount == "" {

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -107,7 +108,8 @@ var accessExpectation = Rule{
 	Severity: High, Confidence: checks.Documented,
 	Ref: accessPage,
 	Doc: `The configuration states who must, and who must not, be able to invoke what. The same engine that judges an invocation says
-otherwise for the state after the change.`,
+otherwise for the state after the change. A principal with * is about every member granted that fits it; a target that
+matches nothing is a mistake in the configuration.`,
 	Run: func(x *Index) []Finding {
 		var out []Finding
 		for _, e := range x.Expectations {
@@ -117,12 +119,11 @@ otherwise for the state after the change.`,
 					continue
 				}
 				found = true
-				if f, bad := x.unexpected(e, t); bad {
-					out = append(out, f)
-				}
+				out = append(out, x.expected(e, t)...)
 			}
 			if !found {
-				out = append(out, Finding{Resource: e.Target, Member: e.Principal, Where: e.Where, Message: fmt.Sprintf("%s is stated to be able, or not, to invoke %s, and there is no such service here", e.Principal, e.Target), Severity: Medium})
+				message := fmt.Sprintf("the configuration expects that %s %s invoke %s, but no such service is here", e.Principal, e.verb(), e.Target)
+				out = append(out, Finding{Resource: e.Target, Member: e.Principal, Where: e.Where, Message: message})
 			}
 		}
 		return out
@@ -135,12 +136,72 @@ func (x *Index) means(e Expectation, t *target) bool {
 		slices.Contains(t.URLs, e.Target)
 }
 
+func (e Expectation) verb() string {
+	if e.Allowed {
+		return "must"
+	}
+	return "must not"
+}
+
+// expected judges an expectation about one target: for each member granted
+// that its pattern fits, where it has one.
+func (x *Index) expected(e Expectation, t *target) []Finding {
+	members, open := []string{e.Principal}, ""
+	if strings.Contains(e.Principal, "*") {
+		members, open = x.fitting(e.Principal, t)
+	}
+	var out []Finding
+	for _, m := range members {
+		one := e
+		one.Principal = m
+		if f, bad := x.unexpected(one, t); bad {
+			out = append(out, f)
+		}
+	}
+	if len(out) > 0 || len(members) > 0 && open == "" || open == "" && !e.Allowed {
+		return out
+	}
+	f := aboutTarget(t, "%s %s be able to invoke %s, and nobody of that form is granted", e.Principal, e.verb(), shortName(t.name))
+	f.Member, f.Where = e.Principal, e.Where
+	if open != "" {
+		f.Message = fmt.Sprintf("%s %s be able to invoke %s, and it is not known who is granted: %s", e.Principal, e.verb(), shortName(t.name), open)
+		f.Severity, f.Unknown = Low, true
+	}
+	return []Finding{f}
+}
+
+// fitting lists the members granted on a target, on its IAP or above that a
+// pattern fits, those of listed groups too, and says why there may be more.
+func (x *Index) fitting(pattern string, t *target) (members []string, open string) {
+	d := x.door(t)
+	layers := d.Invoke.Layers
+	if t.behind() {
+		layers = d.IAP.Layers
+	}
+	for i, l := range layers {
+		if i == 0 && (l.Policy == nil || l.Reason != "") {
+			open = l.Reason
+		}
+		open = cmp.Or(l.Hidden, open)
+		for _, b := range l.Policy.GetBindings() {
+			for _, m := range b.GetMembers() {
+				for _, who := range append(slices.Clone(x.Groups[m]), m) {
+					if matches(pattern, who) {
+						members = append(members, who)
+					}
+				}
+			}
+		}
+	}
+	return sorted(members), open
+}
+
 func (x *Index) unexpected(e Expectation, t *target) (Finding, bool) {
 	d := x.decide(t, e.Principal)
 	want := iam.NotGranted
-	verb := "must not"
+	verb := e.verb()
 	if e.Allowed {
-		want, verb = iam.Granted, "must"
+		want = iam.Granted
 	}
 	if d.State == want {
 		return Finding{}, false

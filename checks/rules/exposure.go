@@ -13,7 +13,8 @@ var invokerCheckDisabled = Rule{
 	Severity: Critical, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/run/docs/authenticating/public",
 	Doc: `With the invoker IAM check off, anyone may invoke the service whatever its policy says; an empty policy then reads like a
-private service. Where the service is not meant to be public, turn the check on again.`,
+private service. Where the service is not meant to be public, turn the check on again. Behind IAP, IAP decides who gets
+through; its service agent then needs a grant of its own before the check is on.`,
 	Run: func(x *Index) []Finding {
 		var out []Finding
 		for _, t := range x.order {

@@ -11,7 +11,7 @@ import (
 	"diagnose/internal/iam"
 )
 
-// ineffectiveRules find bindings that look like a grant and are none.
+// ineffectiveRules find bindings that look like a grant and are not.
 var ineffectiveRules = []Rule{
 	grantIneffectiveRole, grantIneffectiveMember, grantDeletedMember, grantIneffectiveCondition, grantExpiredCondition, grantRedundant,
 }
@@ -45,7 +45,7 @@ var grantIneffectiveRole = Rule{
 	ID: "grant-ineffective-role", Title: "a binding that looks like an invoker grant and grants nothing",
 	Severity: Medium, Confidence: checks.Source,
 	Ref: accessPage,
-	Doc: `roles/cloudfunctions.invoker does not carry run.routes.invoke, so that it does not let anyone call a v2 function or a Cloud
+	Doc: `roles/cloudfunctions.invoker does not include run.routes.invoke, so that it does not let anyone call a v2 function or a Cloud
 Run service; and the policy of a v2 function is not asked at all: its Cloud Run service's is. Bind
 roles/run.servicesInvoker on the service.`,
 	Run: func(x *Index) []Finding {
@@ -53,11 +53,11 @@ roles/run.servicesInvoker on the service.`,
 		for g := range x.eachGrant() {
 			switch {
 			case g.kind == onFunction && (looksLikeInvoker(g.role) || g.run.state != iam.NotGranted):
-				f := x.about(g, "%s holds %s on the function %s, whose policy does not count: its Cloud Run service's does", g.member, g.role, shortName(g.on))
+				f := x.about(g, "%s has %s on the function %s, whose policy does not count: its Cloud Run service's does", g.member, g.role, shortName(g.on))
 				f.repairs = x.fixOn(g)
 				out = append(out, f)
 			case g.kind == onTarget && looksLikeInvoker(g.role) && x.carries(g) == iam.NotGranted:
-				f := x.about(g, "%s holds %s on %s, and that role does not carry %s", g.member, g.role, shortName(g.on), permissionOf(g))
+				f := x.about(g, "%s has %s on %s, and that role does not include %s", g.member, g.role, shortName(g.on), permissionOf(g))
 				f.repairs = x.fixOn(g)
 				out = append(out, f)
 			}
@@ -119,7 +119,7 @@ var grantDeletedMember = Rule{
 	ID: "grant-deleted-member", Title: "a member that was deleted",
 	Severity: Low, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/iam/docs/principal-identifiers",
-	Doc: `A deleted: member names an account that is gone. An account made anew with the same e-mail is another one and does not hold
+	Doc: `A deleted: member names an account that is gone. An account made anew with the same e-mail is another one and does not have
 the role. Remove the binding, and grant the role to the new account where there is one.`,
 	Run: func(x *Index) []Finding {
 		var out []Finding

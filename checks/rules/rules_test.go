@@ -256,7 +256,16 @@ func TestOptions(t *testing.T) {
 		{"expected through IAP", rules.Options{Expectations: []rules.Expectation{{Principal: "user:ann@example.com", Target: "orders", Allowed: true}, {Principal: mover, Target: "orders", Allowed: true}}},
 			[]change{target(orders, func(t *estate.Target) { t.IAP = estate.Yes }), grant(orders, "roles/run.invoker", mover, agent), grant("//iap.googleapis.com/projects/shop/iap_web/cloud_run-europe-west1/services/orders", "roles/iap.httpsResourceAccessor", "user:ann@example.com")},
 			[]string{"high access-expectation orders " + mover + " ?"}},
-		{"expected of nothing", rules.Options{Expectations: []rules.Expectation{{Principal: mover, Target: "nosuch", Allowed: true}}}, nil, []string{"medium access-expectation nosuch " + mover + " ?"}},
+		{"forbidden by pattern", rules.Options{Expectations: []rules.Expectation{{Principal: "user:*", Target: "orders"}}}, []change{grant(orders, "roles/run.invoker", "user:ann@example.com", mover)},
+			[]string{"high access-expectation orders user:ann@example.com ?"}},
+		{"forbidden by pattern, and nobody fits", rules.Options{Expectations: []rules.Expectation{{Principal: "user:*", Target: "orders"}}}, []change{grant(orders, "roles/run.invoker", mover)}, nil},
+		{"forbidden by pattern, and not known", rules.Options{Expectations: []rules.Expectation{{Principal: "user:*", Target: "orders"}}},
+			[]change{func(e *estate.Estate) {
+				e.Policies = append(e.Policies, estate.Policy{Resource: orders, Bindings: []estate.Binding{{Role: "roles/run.invoker", Open: "known after apply"}}})
+			}}, []string{"low access-expectation orders user:* ? unknown"}},
+		{"allowed by pattern, and nobody fits", rules.Options{Expectations: []rules.Expectation{{Principal: "user:*", Target: "orders", Allowed: true}}}, nil,
+			[]string{"high access-expectation orders user:* ?"}},
+		{"expected of nothing", rules.Options{Expectations: []rules.Expectation{{Principal: mover, Target: "nosuch", Allowed: true}}}, nil, []string{"high access-expectation nosuch " + mover + " ?"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := lines(judge(test.options, test.changes...)); !slices.Equal(got, test.want) {
