@@ -36,7 +36,7 @@ func byKind(kinds []iam.Kind, who string) func(*Index) []Finding {
 func (x *Index) broad(g *grant, who string) Finding {
 	f := x.about(g, "%s may invoke %s through %s", who, x.opened(g), g.role)
 	f.Reach = x.reach(g)
-	f.repairs = []repair{x.removeBinding(g)}
+	f.propose = func() []repair { return []repair{x.removeBinding(g)} }
 	switch {
 	case g.state == iam.Unknown:
 		f.Unknown = true
@@ -79,7 +79,7 @@ func (x *Index) behindIAP(f *Finding, g *grant, who string) {
 	f.Message = fmt.Sprintf("%s has %s on %s, and IAP stands in front: IAP decides who gets through", who, g.role, shortName(g.on))
 	if x.needsGrant(g) {
 		f.Message += ". IAP's service agent can invoke it through this grant alone"
-		f.repairs = []repair{x.agentInstead(g)}
+		f.propose = func() []repair { return []repair{x.agentInstead(g)} }
 	}
 }
 
@@ -164,7 +164,7 @@ permission as part of a larger role; that is listed as low.`,
 			case !strings.HasPrefix(g.node.name, "projects/"):
 				f.Severity = High
 			}
-			f.repairs = append([]repair{x.bindBelow(g)}, f.repairs...)
+			f.propose = func() []repair { return []repair{x.bindBelow(g), x.removeBinding(g)} }
 			out = append(out, f)
 		}
 		return out
@@ -280,7 +280,7 @@ service as well. Who only calls needs roles/run.servicesInvoker.`,
 			}
 			f := x.about(g, "%s has %s on %s, and %s is enough to invoke", g.member, g.role, shortName(g.on), invokerRole(g.target))
 			f.Reach = x.reach(g)
-			f.repairs = []repair{x.replaceRole(g)}
+			f.propose = func() []repair { return []repair{x.replaceRole(g)} }
 			out = append(out, f)
 		}
 		return out

@@ -46,7 +46,7 @@ func (x *Index) refused(t *target, member, who string) (Finding, bool) {
 	}
 	f := aboutTarget(t, "%s, which may not invoke: %s", who, x.because(t, d))
 	f.Member, f.GrantedOn = member, ""
-	f.repairs = []repair{x.grantInvoker(t, member)}
+	f.propose = func() []repair { return []repair{x.grantInvoker(t, member)} }
 	if d.State == iam.Unknown {
 		f.Unknown, f.Severity = true, Info
 		f.Message = fmt.Sprintf("%s; it is not known whether that may invoke: %s", who, d.Reason)
@@ -199,7 +199,7 @@ var callerCredential = Rule{
 			if c.ServiceAccount != "" {
 				f.Member = "serviceAccount:" + c.ServiceAccount
 			}
-			f.repairs = []repair{x.configure(c, t)}
+			f.propose = func() []repair { return []repair{x.configure(c, t)} }
 			if t.Check == estate.Unknown && !t.Gen1 || t.anyone.State == iam.Unknown || x.partial(t) {
 				f.Unknown = true
 				f.Message += "; whether the service is public is not known"
@@ -237,7 +237,7 @@ with 401. Set it to the service's URL, or to one of its custom audiences.`,
 				return Finding{}, false
 			}
 			f := aboutTarget(t, "%s: %s", describe(c), answer.Reason)
-			f.repairs = []repair{x.configure(c, t)}
+			f.propose = func() []repair { return []repair{x.configure(c, t)} }
 			if answer.State == iam.Unknown || answer.Custom {
 				f.Unknown = true
 			}

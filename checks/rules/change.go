@@ -34,11 +34,7 @@ same policy or role each apply takes away what the other one grants. Keep one ki
 					if why := conflict(a, b); why != "" {
 						f := Finding{Resource: name, GrantedOn: name, Role: a.binding.Role, Member: b.binding.Where.Address, Where: a.binding.Where,
 							Message: fmt.Sprintf("%s and %s fight over %s: %s", addressWord(a), addressWord(b), shortName(name), why)}
-						f.repairs = []repair{{Fix: checks.Fix{
-							ID: "one-kind-of-iam-resource", Caution: "not checked: which of them stays is for you to choose",
-							Summary: "Keep one kind of IAM resource for " + shortName(name) +
-								": _iam_member for each member, or one _iam_binding for each role, or one _iam_policy",
-						}}}
+						f.propose = func() []repair { return []repair{oneKind(name)} }
 						out = append(out, f)
 					}
 				}
@@ -46,6 +42,15 @@ same policy or role each apply takes away what the other one grants. Keep one ki
 		}
 		return out
 	},
+}
+
+// oneKind keeps resources from overwriting each other.
+func oneKind(name string) repair {
+	return repair{Fix: checks.Fix{
+		ID: "one-kind-of-iam-resource", Caution: "not checked: which of them stays is for you to choose",
+		Summary: "Keep one kind of IAM resource for " + shortName(name) +
+			": _iam_member for each member, or one _iam_binding for each role, or one _iam_policy",
+	}}
 }
 
 func (x *Index) policyNames() []string {
@@ -213,7 +218,7 @@ func (x *Index) unexpected(e Expectation, t *target) (Finding, bool) {
 		f.Severity, f.Unknown = Low, true
 	}
 	if e.Allowed {
-		f.repairs = []repair{x.grantInvoker(t, e.Principal)}
+		f.propose = func() []repair { return []repair{x.grantInvoker(t, e.Principal)} }
 	}
 	return f, true
 }
@@ -255,7 +260,7 @@ func (x *Index) lost(l *estate.Lost, b estate.Binding) Finding {
 	if f.place != nil {
 		f.Node = f.place.name
 	}
-	f.repairs = []repair{{
+	together := repair{
 		Fix: checks.Fix{
 			ID: "replace-together", Summary: "Replace " + at + " together with " + l.Target,
 			Commands:  []checks.Command{{Argv: []string{"terraform", "apply", "-replace=" + at}}},
@@ -265,7 +270,8 @@ func (x *Index) lost(l *estate.Lost, b estate.Binding) Finding {
 			e.Policies = append(slices.Clone(e.Policies), l.Policy)
 			e.Lost = nil
 		},
-	}}
+	}
+	f.propose = func() []repair { return []repair{together} }
 	return f
 }
 

@@ -23,7 +23,7 @@ through; its service agent then needs a grant of its own before the check is on.
 			}
 			f := aboutTarget(t, "anyone may invoke %s: its invoker IAM check is off", shortName(t.name))
 			f.Reach = Reach{Services: 1, Known: true}
-			f.repairs = []repair{x.checkOn(t)}
+			f.propose = func() []repair { return []repair{x.checkOn(t)} }
 			switch {
 			case t.behind():
 				f.Severity, f.Reach.Services = Low, 0
@@ -58,7 +58,7 @@ Armor nor IAP stands before it. Where it is meant to be public behind a load bal
 			}
 			f := aboutTarget(t, "%s is public and reachable from the internet, with nothing in front", shortName(t.name))
 			f.Reach = Reach{Services: 1, Known: true}
-			f.repairs = []repair{x.restrictIngress(t)}
+			f.propose = func() []repair { return []repair{x.restrictIngress(t)} }
 			out = append(out, f)
 		}
 		return out
@@ -82,10 +82,10 @@ events. Remove the grant, or turn the invoker IAM check on.`,
 			if !t.open() {
 				f.Severity, f.Reach.Services = Medium, 0
 			}
-			f.repairs = []repair{x.checkOn(t)}
+			f.propose = func() []repair { return []repair{x.checkOn(t)} }
 			if g := x.opens(t); g != nil {
 				f.GrantedOn, f.Role, f.Member, f.Where = g.on, g.role, g.member.String(), g.binding.Where
-				f.repairs = []repair{x.removeBinding(g)}
+				f.propose = func() []repair { return []repair{x.removeBinding(g)} }
 			}
 			out = append(out, f)
 		}
@@ -107,7 +107,7 @@ and admits all traffic, IAP can be passed by. Restrict ingress, turn the default
 			}
 			f := aboutTarget(t, "IAP stands before %s on a load balancer, and its run.app URL is open to anyone", shortName(t.name))
 			f.Reach = Reach{Services: 1, Known: true}
-			f.repairs = []repair{x.restrictIngress(t)}
+			f.propose = func() []repair { return []repair{x.restrictIngress(t)} }
 			out = append(out, f)
 		}
 		return out

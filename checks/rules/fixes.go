@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"diagnose/checks"
 	"diagnose/internal/caller"
@@ -136,19 +137,25 @@ func addBinding(on, member, role string) checks.Command {
 	return checks.Command{Argv: parse(on).AddBinding(member, role)}
 }
 
+const balanced = estate.IngressInternalAndLoadBalancer
+
+var (
+	runIngress      = sync.OnceValue(func() string { return gcp.Attribute("ingress", balanced.Run()) })
+	functionIngress = sync.OnceValue(func() string { return gcp.Attribute("ingress_settings", balanced.Functions()) })
+)
+
 // restrictIngress lets only a load balancer and the inside through.
 func (x *Index) restrictIngress(t *target) repair {
-	const to = estate.IngressInternalAndLoadBalancer
-	terraform := gcp.Attribute("ingress", to.Run())
+	terraform := runIngress()
 	if t.Gen1 || t.Function != "" {
-		terraform = gcp.Attribute("ingress_settings", to.Functions())
+		terraform = functionIngress()
 	}
 	return repair{
 		Fix: checks.Fix{
 			ID: "restrict-ingress", Summary: "Let only internal traffic and load balancers reach " + shortName(t.name), Terraform: terraform + "\n",
-			Commands: []checks.Command{{Argv: parse(t.full).SetIngress(to)}},
+			Commands: []checks.Command{{Argv: parse(t.full).SetIngress(balanced)}},
 		},
-		change: func(e *estate.Estate) { onTargets(e, t, func(o *estate.Target) { o.Ingress = to }) },
+		change: func(e *estate.Estate) { onTargets(e, t, func(o *estate.Target) { o.Ingress = balanced }) },
 	}
 }
 

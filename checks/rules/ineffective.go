@@ -54,11 +54,11 @@ roles/run.servicesInvoker on the service.`,
 			switch {
 			case g.kind == onFunction && (looksLikeInvoker(g.role) || g.run.state != iam.NotGranted):
 				f := x.about(g, "%s has %s on the function %s, whose policy does not count: its Cloud Run service's does", g.member, g.role, shortName(g.on))
-				f.repairs = x.fixOn(g)
+				f.propose = func() []repair { return x.fixOn(g) }
 				out = append(out, f)
 			case g.kind == onTarget && looksLikeInvoker(g.role) && x.carries(g) == iam.NotGranted:
 				f := x.about(g, "%s has %s on %s, and that role does not include %s", g.member, g.role, shortName(g.on), permissionOf(g))
-				f.repairs = x.fixOn(g)
+				f.propose = func() []repair { return x.fixOn(g) }
 				out = append(out, f)
 			}
 		}
@@ -108,7 +108,7 @@ Google's, so that Cloud Run can never match it. Bind a service account that the 
 				continue
 			}
 			f := x.about(g, "%s cannot invoke %s: %s", g.member, shortName(g.on), why)
-			f.repairs = []repair{x.removeBinding(g)}
+			f.propose = func() []repair { return []repair{x.removeBinding(g)} }
 			out = append(out, f)
 		}
 		return out
@@ -128,7 +128,7 @@ the role. Remove the binding, and grant the role to the new account where there 
 				continue
 			}
 			f := x.about(g, "%s on %s is an account that was deleted", g.member, shortName(g.on))
-			f.repairs = []repair{x.removeBinding(g)}
+			f.propose = func() []repair { return []repair{x.removeBinding(g)} }
 			out = append(out, f)
 		}
 		return out
@@ -149,7 +149,7 @@ resource.service never lets anyone in, nor does one that cannot be evaluated.`,
 				continue
 			}
 			f := x.about(g, "the condition on %s for %s never holds: %s", g.role, g.member, c.Reason)
-			f.repairs = []repair{x.removeBinding(g)}
+			f.propose = func() []repair { return []repair{x.removeBinding(g)} }
 			out = append(out, f)
 		}
 		return out
@@ -168,7 +168,7 @@ var grantExpiredCondition = Rule{
 				continue
 			}
 			f := x.about(g, "%s on %s for %s expired on %s", g.role, shortName(g.on), g.member, g.condition.Expires.UTC().Format(time.DateOnly))
-			f.repairs = []repair{x.removeBinding(g)}
+			f.propose = func() []repair { return []repair{x.removeBinding(g)} }
 			out = append(out, f)
 		}
 		return out

@@ -17,8 +17,10 @@ type repair struct {
 	change func(*estate.Estate)
 }
 
-// maxProofs bounds the fixes that are proved in one run.
-const maxProofs = 1000
+// maxProofs bounds the fixes that are proved in one run, those of the most severe
+// findings first: a proof takes about 0.2 ms, and a large scan has thousands of
+// fixes.
+const maxProofs = 500
 
 // prove judges again what each fix leaves, and says what it does: the finding
 // is gone and none comes instead, or another one remains.
@@ -26,8 +28,11 @@ func (x *Index) prove(findings []Finding) {
 	left := maxProofs
 	for i := range findings {
 		f := &findings[i]
+		if f.propose == nil {
+			continue
+		}
 		var before *Index
-		for _, r := range f.repairs {
+		for _, r := range f.propose() {
 			switch {
 			case r.change == nil:
 			case left == 0:
@@ -43,7 +48,7 @@ func (x *Index) prove(findings []Finding) {
 			}
 			f.Fixes = append(f.Fixes, runnable(r.Fix))
 		}
-		f.repairs = nil
+		f.propose = nil
 	}
 }
 

@@ -71,10 +71,10 @@ type Finding struct {
 	Suppressed   string // the reason of the ignore that covers it, "" where none does
 	Unknown      bool   // it may be so: it rests on a value that is not known
 
-	target  *target  // what it is about, nil where it is about a node or what is not known
-	place   *node    // the node that it is about, or is below of
-	key     string   // the name of the policy that it is about, "" where none
-	repairs []repair // proposed, and not proved yet
+	target  *target         // what it is about, nil where it is about a node or what is not known
+	place   *node           // the node that it is about, or is below of
+	key     string          // the name of the policy that it is about, "" where none
+	propose func() []repair // its fixes, not proved yet; nil where there are none
 }
 
 // Options say how to judge. The zero Options has the rules' own severities.

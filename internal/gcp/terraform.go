@@ -25,23 +25,26 @@ type Reference string
 // Resource writes a Terraform resource, without a newline at the end. In
 // strings "${" and "%{" stand for themselves.
 func Resource(kind, label string, arguments ...Argument) string {
-	f := hclwrite.NewEmptyFile()
-	body := f.Body().AppendNewBlock("resource", []string{kind, label}).Body()
+	width := 0
 	for _, a := range arguments {
-		body.SetAttributeRaw(a.Name, tokens(a.Value))
+		width = max(width, len(a.Name))
 	}
-	return text(f)
+	var b strings.Builder
+	b.WriteString("resource " + expression(kind) + " " + expression(label) + " {\n")
+	for _, a := range arguments {
+		b.WriteString("  " + a.Name + strings.Repeat(" ", width-len(a.Name)) + " = " + expression(a.Value) + "\n")
+	}
+	return b.String() + "}"
+}
+
+// expression writes a value.
+func expression(value any) string {
+	return string(hclwrite.Format(tokens(value).Bytes()))
 }
 
 // Attribute writes one argument alone, without a newline at the end.
 func Attribute(name string, value any) string {
-	f := hclwrite.NewEmptyFile()
-	f.Body().SetAttributeRaw(name, tokens(value))
-	return text(f)
-}
-
-func text(f *hclwrite.File) string {
-	return strings.TrimRight(string(hclwrite.Format(f.Bytes())), "\n")
+	return name + " = " + expression(value)
 }
 
 func tokens(value any) hclwrite.Tokens {
