@@ -244,7 +244,9 @@ condition that cannot be evaluated denies.`,
 
 // denyFinding says what the deny policies make of whom IAM is asked about.
 func (in *Invocation) denyFinding() Finding {
-	d := in.question(in.permission, in.checked).Decide()
+	q := in.question(in.permission, in.checked)
+	d := q.Decide()
+	q.Deny = nil
 	cite := in.DenyPolicies.Source.At(fmt.Sprintf("/%d/rules/%d", d.Denial.Policy, d.Denial.Rule))
 	switch {
 	case !in.DenyPolicies.Known():
@@ -253,7 +255,7 @@ func (in *Invocation) denyFinding() Finding {
 		f := fail(fmt.Sprintf("%s is denied %s: %s", subject(in.principal), in.permission, d.Denial.Reason), Answer{Status: 403, Log: notAuthenticated}, cite)
 		f.Fixes = []Fix{in.exemptFromDeny(d.Denial, in.checked.Member.String())}
 		return f
-	case d.Denial.State == iam.NotDenied:
+	case d.Denial.State == iam.NotDenied && (d.State != iam.Unknown || q.Decide().State != iam.Granted):
 		return pass("no deny rule covers the caller", in.DenyPolicies.Source)
 	case d.State == iam.NotGranted:
 		return notApplicable("nothing is granted that a deny rule could block")

@@ -14,6 +14,7 @@ import (
 	"diagnose/internal/caller"
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
@@ -435,11 +436,21 @@ func (in *Invocation) identify() {
 // project is known where it is the target's own.
 func (in *Invocation) identityOf(member string) iam.Identity {
 	id := iam.IdentityOf(member)
-	if _, host, _ := strings.Cut(member, "@"); strings.HasPrefix(member, "serviceAccount:") && in.name.Project != "" &&
-		host == in.name.Project+".iam.gserviceaccount.com" {
+	if p := gcp.ParseAccount(strings.TrimPrefix(member, "serviceAccount:")).Project; p != "" && slices.Contains(in.projectIDs(), p) {
 		id.Project = in.projectNumber()
 	}
 	return id
+}
+
+// projectIDs lists the IDs by which the documents name the target's project.
+func (in *Invocation) projectIDs() []string {
+	ids := []string{in.name.Project, in.Project.Or(evidence.Project{}).ID, in.host.Project}
+	for _, a := range in.Ancestors.Or(nil) {
+		if a.Type == "project" {
+			ids = append(ids, a.ID)
+		}
+	}
+	return slices.DeleteFunc(ids, func(id string) bool { return id == "" || isNumber(id) })
 }
 
 // triggerMember returns the identity with which the event source calls, or ""

@@ -86,7 +86,7 @@ func (in *Invocation) door() iam.Door {
 		q.Context.Path, q.Context.Host = nil, nil
 		return q
 	}
-	d := iam.Door{Invoke: forAny(in.question(in.permission, iam.Identity{})), IAPOn: in.iapState(), IAP: forAny(in.iapQuestion(iam.Identity{}))}
+	d := iam.Door{Gone: in.service().GetDeleteTime() != nil, Invoke: forAny(in.question(in.permission, iam.Identity{})), IAPOn: in.iapState(), IAP: forAny(in.iapQuestion(iam.Identity{}))}
 	if agent := in.iapAgent(); agent != "" {
 		d.Agent = iam.IdentityOf(agent)
 	}

@@ -1,12 +1,14 @@
 package rules
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
 	"cloud.google.com/go/iam/apiv1/iampb"
 
 	"diagnose/internal/estate"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
@@ -23,7 +25,7 @@ func (x *Index) door(t *target) iam.Door { return x.doorFor(t, false) }
 func (x *Index) publicDoor(t *target) iam.Door { return x.doorFor(t, !t.behind()) }
 
 func (x *Index) doorFor(t *target, public bool) iam.Door {
-	d := iam.Door{Invoke: x.question(t, t.name, t.permission(), public), IAPOn: stateOf(t.IAP)}
+	d := iam.Door{Gone: t.Deleted == estate.Yes, Invoke: x.question(t, t.name, t.permission(), public), IAPOn: stateOf(t.IAP)}
 	d.Invoke.CheckOff = stateOf(opposite(t.Check))
 	if t.Gen1 {
 		d.IAPOn, d.Invoke.CheckOff = iam.NotGranted, iam.NotGranted
@@ -80,7 +82,53 @@ func (x *Index) question(t *target, own, permission string, public bool) iam.Que
 	for _, n := range chain {
 		q.Layers = append(q.Layers, x.above(n, permission, public))
 	}
+	if why := x.otherwiseNamed(t.node); why != "" && len(q.Layers) > 1 {
+		q.Layers[1].Hidden = cmp.Or(q.Layers[1].Hidden, why)
+	}
 	return q
+}
+
+// otherwiseNamed says why the policies of another project may be those of this
+// one, "" where they are not: one is named by its number and the other by its
+// ID, and no document says whether they are the same.
+func (x *Index) otherwiseNamed(project *node) string {
+	if project == nil || x.PoliciesComplete {
+		return ""
+	}
+	own := gcp.Last(project.name)
+	if _, known := x.numbers[own]; known {
+		return ""
+	}
+	for _, other := range x.spelt(!gcp.IsNumber(own)) {
+		return "whether project " + own + " is project " + other + ", of which a policy is here, is not known"
+	}
+	return ""
+}
+
+// spelt lists the projects with a policy, or with a place in the hierarchy,
+// that are named by number, or by ID, and of which the other name is not known.
+func (x *Index) spelt(byNumber bool) []string {
+	if x.projects == nil {
+		x.projects = map[bool][]string{}
+		known := map[string]bool{}
+		for number, id := range x.numbers {
+			known[number], known[id] = true, true
+		}
+		add := func(name string) {
+			if p, ok := strings.CutPrefix(name, "projects/"); ok && !known[p] {
+				x.projects[gcp.IsNumber(p)] = append(x.projects[gcp.IsNumber(p)], p)
+			}
+		}
+		for name := range x.policies {
+			add(strings.TrimPrefix(name, estate.NodeHost))
+		}
+		for _, n := range x.Nodes {
+			if n.Parent != "" {
+				add(n.Name)
+			}
+		}
+	}
+	return x.projects[byNumber]
 }
 
 // above is the layer of a node, which many targets have in common.
@@ -183,11 +231,24 @@ func (x *Index) denyOn(chain []*node) []iam.DenyLayer {
 	var out []iam.DenyLayer
 	for _, d := range x.Deny {
 		at := x.canonical(attached(d))
-		if slices.ContainsFunc(chain, func(n *node) bool { return n.name == at }) {
+		switch {
+		case slices.ContainsFunc(chain, func(n *node) bool { return n.name == at }):
 			out = append(out, iam.DenyLayer{Policy: d.Policy, Attached: iam.Granted, Point: at})
+		case x.mayBeAbove(chain, at):
+			out = append(out, iam.DenyLayer{Policy: d.Policy, Attached: iam.Unknown, Point: at})
 		}
 	}
 	return out
+}
+
+// mayBeAbove reports whether a folder or an organization may stand above a
+// chain of nodes whose end is not known.
+func (x *Index) mayBeAbove(chain []*node, at string) bool {
+	if len(chain) == 0 || x.PoliciesComplete || strings.HasPrefix(at, "projects/") {
+		return false
+	}
+	top := chain[len(chain)-1]
+	return !strings.HasPrefix(top.name, "organizations/")
 }
 
 // attached is the node that a deny policy hangs on, "" where that is not known.

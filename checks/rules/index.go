@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"diagnose/internal/estate"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
@@ -30,6 +31,7 @@ type Index struct {
 	grants    []grant
 	granted   map[string][]int // positions of grants by resource
 	layers    map[layerKey]iam.Layer
+	projects  map[bool][]string // with a policy, by whether named by number; nil until asked
 	joints    map[*estate.Policy]joint
 	known     *callers // nil until it is asked for
 	before    *Index
@@ -103,11 +105,28 @@ func (x *Index) readNodes() {
 			x.numbers[number] = n.ID
 		}
 	}
+	for i := range x.Targets {
+		x.readNumber(&x.Targets[i])
+	}
 	for i, n := range x.Nodes {
 		own := x.node(n.Name, "")
 		own.title, own.self = n.Title, &x.Nodes[i]
 		if n.Parent != "" {
 			own.parent = x.node(n.Parent, "")
+		}
+	}
+}
+
+// readNumber learns the number of a target's project from its URL, which has
+// it, where its name has the ID.
+func (x *Index) readNumber(t *estate.Target) {
+	id := gcp.Part(t.Name, "projects")
+	if id == "" || strings.HasPrefix(id, "-") || gcp.IsNumber(id) {
+		return
+	}
+	for _, u := range t.URLs {
+		if number := addressOf(u).Number; number != "" && x.numbers[number] == "" {
+			x.numbers[number] = id
 		}
 	}
 }

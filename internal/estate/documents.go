@@ -32,7 +32,7 @@ func yes(b bool) Answer {
 func OfService(s *runpb.Service, where Where) Target {
 	t := Target{
 		Name: RunHost + s.GetName(), Check: yes(!s.GetInvokerIamDisabled()), IAP: yes(s.GetIapEnabled()), DefaultURL: yes(!s.GetDefaultUriDisabled()),
-		Custom: s.GetCustomAudiences(), CustomOK: true, Where: where, Ingress: gcp.ParseIngress(s.GetIngress().String()),
+		Custom: s.GetCustomAudiences(), CustomOK: true, Deleted: yes(s.GetDeleteTime() != nil), Where: where, Ingress: gcp.ParseIngress(s.GetIngress().String()),
 	}
 	for _, u := range append([]string{s.GetUri()}, s.GetUrls()...) {
 		if u != "" {

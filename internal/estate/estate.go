@@ -92,6 +92,7 @@ type Target struct {
 	IAP      Answer // IAP is on for the service itself
 	// DefaultURL says whether the run.app URL answers.
 	DefaultURL Answer
+	Deleted    Answer // it was deleted, and its document is what is left of it
 	// FrontIAP says whether a load balancer with IAP leads to it.
 	FrontIAP Answer
 

@@ -3,6 +3,8 @@ package iam
 // A Door is everything that IAM and ingress put between a caller and the
 // container. The zero Door admits nobody for certain.
 type Door struct {
+	// Gone says that the target was deleted: then nobody gets through.
+	Gone bool
 	// Invoke is the question of the service or function itself.
 	Invoke Question
 	// IAPOn says whether IAP stands in front. Then everybody meets IAP, and the
@@ -22,6 +24,9 @@ type Door struct {
 // ingress aside:
 // https://docs.cloud.google.com/run/docs/securing/identity-aware-proxy-cloud-run.
 func (d Door) Admit(id Identity) Decision {
+	if d.Gone {
+		return Decision{State: NotGranted, Reason: "the service was deleted"}
+	}
 	invoke := d.Invoke
 	invoke.Identity = id
 	switch d.IAPOn {

@@ -195,6 +195,9 @@ func readings(w world, what string, read func(spelling) (*estate.Estate, error))
 		if i == 0 {
 			first = a
 		}
+		if s.knative && !w.number && a.outcome == unsettled {
+			a.outcome = first.outcome // a namespace is a number, and nothing says of which project
+		}
 		if a != first {
 			return fmt.Sprintf("%s with %s: %+v, with %s %+v", what, s, a, spellings[0], first)
 		}

@@ -346,6 +346,7 @@ func (r *reader) member(flag string, doc []byte, where estate.Where) error {
 	if err := evidence.Read(flag, evidence.Source{Document: where.File}, doc, &s); err != nil {
 		return err
 	}
+	r.hierarchy(s.Ancestors.Or(nil), where)
 	for _, a := range s.Ancestors.Or(nil) {
 		p, ok := a.Policy.Get()
 		if !ok || a.ID == "" {
@@ -372,6 +373,21 @@ func (r *reader) member(flag string, doc []byte, where estate.Where) error {
 		r.After.Nodes = append(r.After.Nodes, estate.Node{Name: "projects/" + p.Number, ID: p.ID, Where: where})
 	}
 	return nil
+}
+
+// hierarchy makes nodes of a list of ancestors, each below the next one.
+func (r *reader) hierarchy(list []evidence.Ancestor, where estate.Where) {
+	name := func(a evidence.Ancestor) string { return a.Type + "s/" + a.ID }
+	for i, a := range list {
+		if a.ID == "" {
+			continue
+		}
+		n := estate.Node{Name: name(a), Where: where}
+		if i+1 < len(list) && list[i+1].ID != "" {
+			n.Parent = name(list[i+1])
+		}
+		r.After.Nodes = append(r.After.Nodes, n)
+	}
 }
 
 // bindingLines are the lines of the bindings of a policy.
