@@ -64,11 +64,7 @@ func decide(e *expr.Expr, c Context, denial bool) Condition {
 	case c.Stop != nil && c.Stop():
 		return Condition{Part: text, Reason: stopped}
 	}
-	p := conditions.get(text)
-	if p.fault != "" {
-		return Condition{Part: text, Reason: p.fault, Failed: true}
-	}
-	return p.decided(c, denial)
+	return answer(text, c, denial)
 }
 
 // An outcome is a set of what may become of a part.

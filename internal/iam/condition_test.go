@@ -338,7 +338,7 @@ func TestAnswersAreKept(t *testing.T) {
 			if p == "/1" {
 				want = Granted
 			}
-			if got := s.get(e).decided(Context{Path: &p}, false); got.State != want {
+			if got := answer(e, Context{Path: &p}, false); got.State != want {
 				t.Errorf("round %d: %s on %s is %s", round, e, p, got.State)
 			}
 		}
@@ -349,8 +349,20 @@ func TestAnswersAreKept(t *testing.T) {
 	for i := range 5000 {
 		s.get(fmt.Sprintf("true && %d < 1", i))
 	}
-	if len(s.parsed) == 5000 || s.bytes > storeLimit || len(s.get(e).last) > memoSize {
+	if len(s.parsed) == 5000 || s.bytes > storeLimit {
 		t.Errorf("the store keeps %d conditions of %d bytes", len(s.parsed), s.bytes)
+	}
+	var kept answerStore
+	last := question{text: e}
+	kept.add(last, Condition{State: Granted})
+	for i := range 300_000 {
+		kept.add(question{text: fmt.Sprint(i)}, Condition{})
+		if _, ok := kept.get(last); i%1000 == 0 && !ok {
+			t.Fatalf("what is asked for all the time is gone after %d answers", i)
+		}
+	}
+	if _, ok := kept.get(question{text: "0"}); ok || kept.bytes > answerLimit {
+		t.Errorf("the first of many answers is kept; %d bytes", kept.bytes)
 	}
 }
 

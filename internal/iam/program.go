@@ -49,9 +49,6 @@ type parsed struct {
 	refs    []string
 	expires time.Time
 	only    string
-
-	mu   sync.Mutex
-	last map[string]Condition
 }
 
 // parse reads a condition. Parts that are not understood are marked and do
@@ -86,28 +83,67 @@ func parse(text string) *parsed {
 	return p
 }
 
-// memoSize bounds the contexts for which a condition keeps its answer.
-const memoSize = 4
+// An answerStore keeps what became of conditions, each in a context. Of two
+// generations the older one goes when the younger is full, so that what is
+// asked again and again stays.
+type answerStore struct {
+	mu         sync.Mutex
+	young, old map[question]Condition
+	bytes      int
+}
 
-// decided evaluates a condition, once for each context.
-func (p *parsed) decided(c Context, denial bool) Condition {
-	key := c.key(denial)
-	p.mu.Lock()
-	r, ok := p.last[key]
-	p.mu.Unlock()
+// A question is one condition in one context.
+type question struct{ text, context string }
+
+// answerLimit is the most that one generation of answers takes, in bytes,
+// about.
+const answerLimit = 16 << 20
+
+var answers answerStore
+
+func (s *answerStore) get(q question) (Condition, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c, ok := s.young[q]; ok {
+		return c, true
+	}
+	c, ok := s.old[q]
 	if ok {
+		s.put(q, c)
+	}
+	return c, ok
+}
+
+func (s *answerStore) add(q question, c Condition) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.put(q, c)
+}
+
+func (s *answerStore) put(q question, c Condition) {
+	const overhead = 256
+	size := len(q.text) + len(c.Reason) + len(c.Part) + overhead
+	if s.bytes += size; s.young == nil || s.bytes > answerLimit {
+		s.young, s.old, s.bytes = map[question]Condition{}, s.young, size
+	}
+	s.young[q] = c
+}
+
+// answer evaluates a condition, once for each context as far as the store
+// keeps it.
+func answer(text string, c Context, denial bool) Condition {
+	q := question{text, c.key(denial)}
+	if r, ok := answers.get(q); ok {
 		return r
+	}
+	p := conditions.get(text)
+	if p.fault != "" {
+		return Condition{Part: text, Reason: p.fault, Failed: true}
 	}
 	r, whole := p.evaluate(c, denial)
-	if !whole {
-		return r
+	if whole && len(text) <= maxExpression {
+		answers.add(q, r)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.last == nil || len(p.last) >= memoSize {
-		p.last = map[string]Condition{}
-	}
-	p.last[key] = r
 	return r
 }
 
