@@ -98,7 +98,7 @@ Google cannot verify is passed on to the container. A private service is the usu
 
 // grantedAnyway reports whether the caller may invoke, whoever else may.
 func (in *Invocation) grantedAnyway() bool {
-	return !in.identity.Anonymous && in.question(in.permission, in.identity).Decide().State == iam.Granted
+	return !in.identity.Anonymous && in.decide(in.permission, in.identity).State == iam.Granted
 }
 
 var accessGranted = Check{
@@ -165,9 +165,7 @@ func (in *Invocation) anyone() string {
 // grantFinding says whether the allow policies let an identity in. What deny
 // policies say is for access-not-denied.
 func (in *Invocation) grantFinding(id iam.Identity, who string, fixes func() []Fix) Finding {
-	q := in.question(in.permission, id)
-	q.Deny, q.DenyRead = nil, true
-	d := q.Decide()
+	d := in.decideAllow(in.permission, id)
 	switch {
 	case d.Way == iam.ByCheckOff:
 		return pass("the invoker IAM check is off", in.Service.Source.At("/invokerIamDisabled"))
@@ -244,9 +242,7 @@ condition that cannot be evaluated denies.`,
 
 // denyFinding says what the deny policies make of whom IAM is asked about.
 func (in *Invocation) denyFinding() Finding {
-	q := in.question(in.permission, in.checked)
-	d := q.Decide()
-	q.Deny = nil
+	d := in.decide(in.permission, in.checked)
 	cite := in.DenyPolicies.Source.At(fmt.Sprintf("/%d/rules/%d", d.Denial.Policy, d.Denial.Rule))
 	switch {
 	case !in.DenyPolicies.Known():
@@ -255,7 +251,7 @@ func (in *Invocation) denyFinding() Finding {
 		f := fail(fmt.Sprintf("%s is denied %s: %s", subject(in.principal), in.permission, d.Denial.Reason), Answer{Status: 403, Log: notAuthenticated}, cite)
 		f.Fixes = []Fix{in.exemptFromDeny(d.Denial, in.checked.Member.String())}
 		return f
-	case d.Denial.State == iam.NotDenied && (d.State != iam.Unknown || q.Decide().State != iam.Granted):
+	case d.Denial.State == iam.NotDenied && (d.State != iam.Unknown || in.decideAllow(in.permission, in.checked).State != iam.Granted):
 		return pass("no deny rule covers the caller", in.DenyPolicies.Source)
 	case d.State == iam.NotGranted:
 		return notApplicable("nothing is granted that a deny rule could block")
@@ -311,7 +307,7 @@ func (in *Invocation) nearMisses(id iam.Identity) []nearMiss {
 	add := func(check string, cite evidence.Source, format string, args ...any) {
 		out = append(out, nearMiss{check, fmt.Sprintf(format, args...), cite})
 	}
-	bindings := in.question(in.permission, id).Decide().Access.Bindings
+	bindings := in.decideAllow(in.permission, id).Access.Bindings
 	for i := range bindings {
 		b := &bindings[i]
 		on := in.layers[b.Layer].Resource

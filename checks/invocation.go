@@ -47,7 +47,8 @@ type Invocation struct {
 	layers  []layer
 	roles   iam.Roles
 	groups  iam.Groups
-	stop    func() bool  // nil: never
+	stop    func() bool // nil: never
+	decided map[asked]iam.Decision
 	public  iam.Decision // whether anyone may invoke
 	checked iam.Identity // whom IAM is asked about: the caller, or IAP's agent
 	iap     bool
@@ -89,7 +90,7 @@ func resolve(s *evidence.Snapshot, stop func() bool) *Invocation {
 	groups, _ := in.Groups.Get()
 	in.groups = iam.NewGroups(groups).Until(stop)
 	in.iap = in.service().GetIapEnabled() || !in.Service.Known() && in.wrote.who == iapAuthor
-	in.public = in.question(in.permission, iam.Anonymous()).Decide()
+	in.public = in.decide(in.permission, iam.Anonymous())
 	in.checked = in.identity
 	if in.iap {
 		in.checked = in.identityOf(in.iapAgent())
@@ -554,6 +555,40 @@ func (in *Invocation) question(permission string, id iam.Identity) iam.Question 
 		q.Deny = append(q.Deny, in.denyLayer(p))
 	}
 	return q
+}
+
+// asked names a question that was decided: about whom, and whether of the
+// allow policies alone.
+type asked struct {
+	permission string
+	identity   iam.Identity
+	allowAlone bool
+}
+
+// decide answers a question once, however often checks ask it.
+func (in *Invocation) decide(permission string, id iam.Identity) iam.Decision {
+	return in.decideOnce(asked{permission, id, false})
+}
+
+// decideAllow answers it by the allow policies alone.
+func (in *Invocation) decideAllow(permission string, id iam.Identity) iam.Decision {
+	return in.decideOnce(asked{permission, id, true})
+}
+
+func (in *Invocation) decideOnce(a asked) iam.Decision {
+	if d, ok := in.decided[a]; ok {
+		return d
+	}
+	q := in.question(a.permission, a.identity)
+	if a.allowAlone {
+		q.Deny, q.DenyRead = nil, true
+	}
+	if in.decided == nil {
+		in.decided = map[asked]iam.Decision{}
+	}
+	d := q.Decide()
+	in.decided[a] = d
+	return d
 }
 
 // checkOff says whether the invoker IAM check is off. A gen1 function has none
