@@ -125,7 +125,8 @@ func (in *Invocation) withContainer(v *Verdict, o *Observation, all []candidate)
 }
 
 // leavesOpen reports whether the documents leave a check open. What only
-// supposes a correct credential answers nothing about the one that was sent.
+// supposes a correct credential answers nothing about the one that was sent,
+// and where that is not known, no check of it answers.
 func (in *Invocation) leavesOpen(v *Verdict, check string) bool {
 	f, ok := v.find(check)
 	ofToken := f.Gate == credentialGate.Name || f.Gate == tokenGate.Name
@@ -133,7 +134,7 @@ func (in *Invocation) leavesOpen(v *Verdict, check string) bool {
 	case !ok:
 		return false
 	case f.Outcome == NotApplicable:
-		return ofToken && in.sent.supposed
+		return ofToken && (in.sent.supposed || !in.sent.known)
 	case f.Outcome == Pass:
 		return ofToken && in.sent.supposed || len(f.Assumes) > 0
 	}

@@ -226,6 +226,7 @@ func TestObservedSituations(t *testing.T) {
 		{"service, public, whole, balanced, page 404", checks.Allowed, "", "Google's front end", "URL mask", "default URL"},
 		{"service, private, app, page 401", checks.Undetermined, "credential-present", "Google's front end", "Firebase user token", grant},
 		{"service, private, app log", checks.Undetermined, "credential-present", "Google's front end", "Firebase user token", grant},
+		{"service, private, url, page 401", checks.Undetermined, "credential-present", "Google's front end", "audience", grant},
 		{"service, private, url, page 403", checks.Undetermined, "credential-present", "Google's front end", "no credential was sent", grant},
 		{"gen1, page 403", checks.Denied, "credential-present", "Google's front end", "", ""},
 		{"iap, private, anonymous, iap 302", checks.Denied, "iap-credential", "IAP", "", ""},
