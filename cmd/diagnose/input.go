@@ -81,7 +81,7 @@ func (in *input) snapshot(ctx context.Context, args []string) (evidence.Snapshot
 		return s, errSecretArgument
 	}
 	for flag, v := range in.documents {
-		if isSecret(*v) {
+		if givenSecret(*v) {
 			return s, hint(fmt.Errorf("--%s names a file: %w", flag, errSecretArgument), tokenHint)
 		}
 	}
@@ -89,7 +89,7 @@ func (in *input) snapshot(ctx context.Context, args []string) (evidence.Snapshot
 		return s, hint(errNoInput, "diagnose invoke CASE, for a folder or .txtar file of evidence",
 			"diagnose invoke --service service.json --policy policy.json --token-file token.jwt", "diagnose demo shows what it answers")
 	}
-	if len(args) > 0 && isSecret(args[0]) {
+	if len(args) > 0 && givenSecret(args[0]) {
 		return s, errSecretArgument
 	}
 	if len(args) > 0 {
@@ -303,6 +303,19 @@ func holdsSecret(name, value string) bool {
 	}
 	return isSecret(value)
 }
+
+// givenSecret reports whether a credential stands where the name of a file
+// belongs. A file that is there is a file, whatever its name looks like:
+// expired.jwt has the beginning of a JWT. So is a name too short for a token.
+func givenSecret(value string) bool {
+	if _, err := os.Stat(value); err == nil || len(value) < shortestToken && strings.Count(value, ".") < 2 {
+		return false
+	}
+	return isSecret(value)
+}
+
+// shortestToken is less than any token of Google's has.
+const shortestToken = 40
 
 // isSecret reports whether a value is a credential by its form.
 func isSecret(value string) bool {

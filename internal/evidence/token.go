@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -17,6 +18,9 @@ func readToken(s *Snapshot, src Source, data []byte) error {
 	if c.Kind == credential.None {
 		return fmt.Errorf("is empty; expected a JWT or another credential")
 	}
+	if serviceAccountKey(data) {
+		return fmt.Errorf("is the key of a service account, not a token: a token is minted with it, or by impersonating the account")
+	}
 	if !c.JWT() && len(strings.Fields(string(data))) > maxWords {
 		if name, flag := Kind(data); flag != "" {
 			return fmt.Errorf("holds %s, not a credential: pass it with --%s", name, flag)
@@ -25,6 +29,17 @@ func readToken(s *Snapshot, src Source, data []byte) error {
 	}
 	s.Token = Known(c, src)
 	return nil
+}
+
+// serviceAccountKey reports whether a document is a credentials file, which
+// no request carries.
+// https://docs.cloud.google.com/iam/docs/keys-create-delete
+func serviceAccountKey(data []byte) bool {
+	var key struct {
+		Type       string `json:"type"`
+		PrivateKey string `json:"private_key"`
+	}
+	return json.Unmarshal(data, &key) == nil && key.Type == "service_account" && key.PrivateKey != ""
 }
 
 func readClaims(s *Snapshot, src Source, data []byte) error {
