@@ -85,7 +85,7 @@ func (a Audiences) near(aud string) AudienceAnswer {
 	}
 	want := a.wanted()
 	if strings.HasSuffix(aud, ".apps.googleusercontent.com") {
-		return refused("aud is the OAuth client %q, which is not a custom audience of the service; of other clients only gcloud's own is accepted%s", aud, want)
+		return refused("aud is the OAuth client %q; of clients only gcloud's own is accepted without being a custom audience of the service%s", aud, want)
 	}
 	u, err := url.Parse(aud)
 	if err != nil || u.Host == "" {

@@ -242,7 +242,7 @@ func (in *Invocation) audienceFinding(t credential.Credential, src evidence.Sour
 	}
 	f := fail(best.Reason, rejected, src)
 	if best.Custom {
-		f.Assumes = []Assumption{{Document: "service.json", Text: "the service has no custom audience like this", Gather: in.describeService()}}
+		f.Assumes = in.noCustomAudience()
 	}
 	f.Fixes = in.mint()
 	if in.customizable(auds[0]) && t.Kind == credential.IDToken && !in.bare {
@@ -252,6 +252,12 @@ func (in *Invocation) audienceFinding(t credential.Credential, src evidence.Sour
 		}
 	}
 	return in.refuse(f)
+}
+
+// noCustomAudience is what the refusal of an audience rests on while the
+// service was not read.
+func (in *Invocation) noCustomAudience() []Assumption {
+	return []Assumption{{Document: "service.json", Text: "the service has no custom audience like this", Gather: in.describeService()}}
 }
 
 // customizable reports whether an audience can be made one of the service's: a

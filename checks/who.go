@@ -359,6 +359,9 @@ func JudgeToken(s evidence.Snapshot, target bool) Verdict {
 		}
 	}
 	v.Decision, v.Assumptions = conclude(append(v.Findings, Finding{Outcome: Pass, admits: true}))
+	if v.Decision == Denied {
+		v.Assumptions = refusedOn(v.Findings)
+	}
 	if v.Decision != Undetermined && len(v.Assumptions) == 0 {
 		v.Basis = Proven
 	}
@@ -366,14 +369,34 @@ func JudgeToken(s evidence.Snapshot, target bool) Verdict {
 	return v
 }
 
+// refusedOn is what a refusal rests on: nothing where one failure supposes
+// nothing.
+func refusedOn(findings []Finding) []Assumption {
+	var out []Assumption
+	for _, f := range findings {
+		if f.Outcome != Fail {
+			continue
+		}
+		if len(f.Assumes) == 0 {
+			return nil
+		}
+		out = append(out, f.Assumes...)
+	}
+	return distinct(out)
+}
+
 // audienceAlone judges the audience of a token where no target was given.
 func (in *Invocation) audienceAlone() Finding {
 	c := in.sent.credential
-	switch {
-	case c.Kind != credential.IDToken || len(c.Claims.Audience) == 0:
+	if c.Kind != credential.IDToken || len(c.Claims.Audience) == 0 {
 		return notApplicable("no target was given to compare the audience with")
-	case Audiences{}.Accepts(c.Claims.Audience[0], c.Person()).State == iam.NotGranted:
-		return withFixes(fail(Audiences{}.Accepts(c.Claims.Audience[0], c.Person()).Reason, rejected, in.sent.source.At("/aud")), in.mint())
+	}
+	if a := (Audiences{}).Accepts(c.Claims.Audience[0], c.Person()); a.State == iam.NotGranted {
+		f := withFixes(fail(a.Reason, rejected, in.sent.source.At("/aud")), in.mint())
+		if a.Custom {
+			f.Assumes = in.noCustomAudience()
+		}
+		return f
 	}
 	return assume("service.json", fmt.Sprintf("the token is for %q; no target was given to compare that with", c.Claims.Audience[0]),
 		fmt.Sprintf("the service accepts the audience %q", c.Claims.Audience[0]), in.describeService()...)
