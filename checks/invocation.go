@@ -302,8 +302,10 @@ var googleCallers = []string{"cloud-scheduler", "cloud-tasks", "pubsub-push", "e
 
 func (in *Invocation) resolveCaller() {
 	c := in.configured()
-	asked := in.request.Principal != "" || in.Token.Known() || in.request.URL != nil || in.request.Headers != nil || in.Caller.Known()
-	in.delivery = in.event && !asked
+	// A URL that Eventarc calls is a delivery too, whoever else is configured to
+	// call. For gen1 it is not: there a delivery by HTTP does not count as internal.
+	byEventarc := in.request.Client == "eventarc" && c.Kind != "eventarc" && !in.gen1
+	in.delivery = in.event && !in.saysWhoCalls() && (byEventarc || in.request.URL == nil && !in.Caller.Known())
 	in.origin = in.request.Origin
 	if in.origin == "" {
 		in.origin = evidence.Internet
