@@ -30,7 +30,7 @@ Whether a domain of one's own leads to the service is in no document of the serv
 			return notApplicable("no URL was given; the service's own is supposed")
 		case in.host.Kind == googleAPIHost:
 			return unknown(fmt.Sprintf("%s is a Google API: calling it is no invocation of a service, and an access token is right there", in.host.Name))
-		case in.host.Kind == customHost && in.request.HostHeader() != "" && parseHost(in.url.Hostname()).Kind == runHost:
+		case in.host.Kind == customHost && in.ownHostFix() != nil:
 			return in.foreignHostHeader()
 		case in.host.Kind == customHost:
 			return Finding{Message: in.host.Name + " is not a host of Google's; no document shows whether it leads to this service", Assumes: in.standing()}
@@ -50,14 +50,24 @@ func (in *Invocation) foreignHostHeader() Finding {
 	f := fail(fmt.Sprintf("the Host header is %s, by which Google's front end finds the service; the service's host is %s", in.host.Name, in.url.Hostname()),
 		notFound, in.Request.Source.At("/headers/Host"))
 	f.Assumes = []Assumption{{Text: "no domain mapping leads " + in.host.Name + " to the service"}}
-	f.Fixes = []Fix{{ID: "send-own-host", Summary: "Send " + in.url.Hostname() + " in the Host header: a proxy must not forward its visitor's",
+	f.Fixes = in.ownHostFix()
+	return f
+}
+
+// ownHostFix leaves the Host header to the URL; nil where no header names
+// another host, or where the URL's own is not one of Google's.
+func (in *Invocation) ownHostFix() []Fix {
+	own := parseHost(in.url.Hostname())
+	if in.request.HostHeader() == "" || own.Name == in.host.Name || own.Kind != runHost && own.Kind != functionHost {
+		return nil
+	}
+	return []Fix{{ID: "send-own-host", Summary: "Send " + own.Name + " in the Host header: a proxy must not forward its visitor's",
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
 			return changeRequest(s, func(r *evidence.Request) {
 				r.Headers.Del("Host")
 				r.Headers.Del(":authority")
 			})
 		}}}
-	return f
 }
 
 func (in *Invocation) functionHostFinding() Finding {
@@ -69,11 +79,11 @@ func (in *Invocation) functionHostFinding() Finding {
 	case !in.function:
 		return assume("function.json", "the function was not read", in.host.Name+" is the function's host", in.describeFunction()...)
 	case in.host.Region != "" && n.Location != "" && in.host.Region != n.Location:
-		return in.wrongHost(fmt.Sprintf("the URL names the region %s, the function is in %s", in.host.Region, n.Location))
+		return in.wrongHost(fmt.Sprintf("%s names the region %s, the function is in %s", in.namer(), in.host.Region, n.Location))
 	case in.host.Project != "" && n.Project != "" && !isNumber(n.Project) && in.host.Project != n.Project:
-		return in.wrongHost(fmt.Sprintf("the URL names the project %s, the function is in %s", in.host.Project, n.Project))
+		return in.wrongHost(fmt.Sprintf("%s names the project %s, the function is in %s", in.namer(), in.host.Project, n.Project))
 	case fn.GetUrl() != "" && hostOf(fn.GetUrl()).Kind == functionHost && hostOf(fn.GetUrl()).Name != in.host.Name:
-		return in.wrongHost(fmt.Sprintf("the URL's host is %s, the function answers at %s", in.host.Name, fn.GetUrl()))
+		return in.wrongHost(fmt.Sprintf("%s names the host %s, the function answers at %s", in.namer(), in.host.Name, fn.GetUrl()))
 	}
 	return pass(in.host.Name+" is the function's host", in.Function.Source.At("/url"))
 }
@@ -83,7 +93,7 @@ func (in *Invocation) functionHostFinding() Finding {
 func (in *Invocation) serviceOfFunctionHost() Finding {
 	n := parseName(in.service().GetName())
 	if in.host.Region != "" && n.Location != "" && in.host.Region != n.Location {
-		return in.wrongHost(fmt.Sprintf("the URL names the region %s, the service is in %s", in.host.Region, n.Location))
+		return in.wrongHost(fmt.Sprintf("%s names the region %s, the service is in %s", in.namer(), in.host.Region, n.Location))
 	}
 	return assume("function.json", "the function was not read", in.host.Name+" is the host of the function that this service serves", in.describeFunction()...)
 }
@@ -109,11 +119,11 @@ func (in *Invocation) runHostFinding() Finding {
 	case in.host.Service == "":
 		return in.wrongHost(fmt.Sprintf("%s is none of the service's hosts", in.host.Name))
 	case n.ID != "" && in.host.Service != n.ID:
-		return in.wrongHost(fmt.Sprintf("the URL names the service %s, the service is %s", in.host.Service, n.ID))
+		return in.wrongHost(fmt.Sprintf("%s names the service %s, the service is %s", in.namer(), in.host.Service, n.ID))
 	case n.Location != "" && n.Location != "-" && in.host.Region != "" && in.host.Region != n.Location:
-		return in.wrongHost(fmt.Sprintf("the URL names the region %s, the service is in %s", in.host.Region, n.Location))
+		return in.wrongHost(fmt.Sprintf("%s names the region %s, the service is in %s", in.namer(), in.host.Region, n.Location))
 	case in.host.Number != "" && in.documentNumber() != "" && in.documentNumber() != in.host.Number:
-		return in.wrongHost(fmt.Sprintf("the URL names the project %s, the service is in %s", in.host.Number, in.documentNumber()))
+		return in.wrongHost(fmt.Sprintf("%s names the project %s, the service is in %s", in.namer(), in.host.Number, in.documentNumber()))
 	case in.host.Number != "" && in.documentNumber() != "":
 		return pass(in.host.Name+" is the service's deterministic URL", in.sourceOfURLs())
 	case in.host.Number != "":
@@ -175,8 +185,20 @@ func (in *Invocation) sourceOfURLs() evidence.Source {
 	return in.Function.Source.At("/serviceConfig/uri")
 }
 
+// namer is what names the host that the front end looks up.
+func (in *Invocation) namer() string {
+	if in.request.HostHeader() != "" {
+		return "the Host header"
+	}
+	return "the URL"
+}
+
 func (in *Invocation) wrongHost(message string) Finding {
 	f := fail(message, notFound, in.Request.Source.At("/url"))
+	if fixes := in.ownHostFix(); fixes != nil {
+		f.Cites, f.Fixes = []evidence.Source{in.Request.Source.At("/headers/Host")}, fixes
+		return f
+	}
 	if right := in.rightURL(); right != nil {
 		f.Fixes = []Fix{in.callURLFix("use-own-url", "Call "+shown(right), right)}
 	}
