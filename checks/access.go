@@ -303,6 +303,12 @@ type nearMiss struct {
 
 // nearMisses lists what almost grants to an identity, the most telling first.
 func (in *Invocation) nearMisses(id iam.Identity) []nearMiss {
+	return slices.Concat(in.almostBound(id), in.misspelt(id), in.onFunction(id))
+}
+
+// almostBound lists the bindings of an identity that do not grant: their
+// condition does not hold, or their role sounds like one of invokers.
+func (in *Invocation) almostBound(id iam.Identity) []nearMiss {
 	var out []nearMiss
 	add := func(check string, cite evidence.Source, format string, args ...any) {
 		out = append(out, nearMiss{check, fmt.Sprintf(format, args...), cite})
@@ -318,8 +324,6 @@ func (in *Invocation) nearMisses(id iam.Identity) []nearMiss {
 			add("access-role-effective", in.cite(b), "%s on %s does not carry %s", b.Role, on, in.permission)
 		}
 	}
-	out = append(out, in.misspelt(id)...)
-	out = append(out, in.onFunction(id)...)
 	return out
 }
 
@@ -372,13 +376,28 @@ func (in *Invocation) onFunction(id iam.Identity) []nearMiss {
 	return out
 }
 
+// publicMiss answers where no principal is asked about: what was meant to let
+// in everybody, and does not, is told all the same.
+func (in *Invocation) publicMiss(id string) Finding {
+	if in.iap || in.isPublic() || in.delivery || in.principal != "" {
+		return notApplicable("no grant is missing")
+	}
+	everybody := iam.Anonymous()
+	for _, n := range append(in.almostBound(everybody), in.onFunction(everybody)...) {
+		if n.check == id {
+			return warn(n.text, n.cite)
+		}
+	}
+	return notApplicable("no grant is missing")
+}
+
 // explanation makes a check that explains a missing grant by its near misses.
 // It fails only beside a failing access-granted, and rests on the same
 // assumptions.
 func explanation(id, title, ref string, confidence Confidence, doc string) Check {
 	return Check{ID: id, Title: title, Ref: ref, Confidence: confidence, Doc: doc, Run: func(in *Invocation) Finding {
 		if _, done := in.noIdentityToJudge(); done {
-			return notApplicable("no grant is missing")
+			return in.publicMiss(id)
 		}
 		granted := in.grantFinding(in.identity, in.principal, noFixes)
 		if granted.Outcome == Pass {
