@@ -69,7 +69,9 @@ func whoHeadline(r checks.WhoReport) string {
 	if name == "" {
 		name = r.Target.Function
 	}
-	name = orDash(gcp.Last(name))
+	if name = gcp.Last(name); name == "" {
+		name = "the service"
+	}
 	may, only, open := 0, 0, 0
 	for _, h := range r.Holders {
 		switch h.Standing {
