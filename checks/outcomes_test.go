@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"cloud.google.com/go/eventarc/apiv1/eventarcpb"
+	"cloud.google.com/go/functions/apiv2/functionspb"
 	"cloud.google.com/go/iam/apiv1/iampb"
 	denypb "cloud.google.com/go/iam/apiv2/iampb"
 	"cloud.google.com/go/run/apiv2/runpb"
@@ -83,6 +85,27 @@ func headers(lines ...string) func(*evidence.Snapshot) {
 	}
 }
 
+// onFunction grants the invoker role on a v2 function in front of the service.
+func onFunction(members ...string) func(*evidence.Snapshot) {
+	return func(s *evidence.Snapshot) {
+		s.Function = evidence.Known(evidence.Function{Function: &functionspb.Function{
+			Name: "projects/shop/locations/europe-west1/functions/orders", Environment: functionspb.Environment_GEN_2, State: functionspb.Function_ACTIVE,
+			ServiceConfig: &functionspb.ServiceConfig{Service: s.Service.Or(nil).GetName()}}}, here)
+		s.FunctionPolicy = evidence.Known(&iampb.Policy{Bindings: []*iampb.Binding{bind("roles/cloudfunctions.invoker", "", members...)}}, here)
+		bindings()(s)
+	}
+}
+
+// delivers has Eventarc call the service, as an account.
+func delivers(account string) func(*evidence.Snapshot) {
+	return func(s *evidence.Snapshot) {
+		s.Token = evidence.Fact[credential.Credential]{}
+		request(func(r *evidence.Request) { r.Client, r.Headers, r.Origin = "eventarc", nil, evidence.GoogleService })(s)
+		s.Trigger = evidence.Known(&eventarcpb.Trigger{ServiceAccount: account, Destination: &eventarcpb.Destination{
+			Descriptor_: &eventarcpb.Destination_CloudRun{CloudRun: &eventarcpb.CloudRun{Service: "orders", Region: "europe-west1"}}}}, here)
+	}
+}
+
 const mover = "serviceAccount:mover@shop.iam.gserviceaccount.com"
 
 // TestOutcomes changes one thing of a case that is allowed and proven, for
@@ -124,6 +147,15 @@ func TestOutcomes(t *testing.T) {
 		{"both headers", []func(*evidence.Snapshot){headers("Authorization: Basic eA==", "X-Serverless-Authorization: Bearer undefined")}, "credential-kind", checks.Fail, "undefined", checks.Denied},
 		{"lower-case scheme", []func(*evidence.Snapshot){headers("Authorization: bearer ya29.abcdefghijklmnop")}, "credential-header", checks.Pass, "Authorization", checks.Denied},
 		{"two credentials", []func(*evidence.Snapshot){headers("Authorization: Bearer a.b.c", "Authorization: Bearer d.e.f")}, "credential-header", checks.Fail, "2 Authorization headers", checks.Denied},
+		{"nobody's token, functions invoker for everybody", []func(*evidence.Snapshot){headers(), bindings(bind("roles/cloudfunctions.invoker", "", "allUsers"))}, "access-role-effective", checks.Warn, "roles/cloudfunctions.invoker", checks.Denied},
+		{"nobody's token, everybody on the function", []func(*evidence.Snapshot){headers(), onFunction("allUsers")}, "access-resource", checks.Warn, "on the function", checks.Denied},
+		{"an app's token, everybody on the function", []func(*evidence.Snapshot){claims(map[string]any{"iss": "https://securetoken.google.com/shop", "aud": "shop"}), onFunction("allUsers")},
+			"access-resource", checks.Warn, "on the function", checks.Denied},
+		{"nobody's token, the account on the function", []func(*evidence.Snapshot){headers(), onFunction(mover)}, "access-resource", checks.NotApplicable, "", checks.Denied},
+		{"Host header of another service", []func(*evidence.Snapshot){headers("Host: billing-ab12cd34ef-ew.a.run.app")}, "route-host", checks.Fail, "the Host header names the service billing", checks.Denied},
+		{"Host header of the service", []func(*evidence.Snapshot){headers("Host: orders-ab12cd34ef-ew.a.run.app")}, "route-host", checks.Pass, "", checks.Denied},
+		{"Eventarc calls the URL", []func(*evidence.Snapshot){delivers("uploads@shop.iam.gserviceaccount.com")}, "access-granted", checks.Fail, "uploads@shop", checks.Denied},
+		{"Eventarc calls, a job is configured too", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "cloud-scheduler", Token: caller.NoToken}), delivers("mover@shop.iam.gserviceaccount.com")}, "access-granted", checks.Pass, "mover@shop", checks.Denied},
 		{"no header", []func(*evidence.Snapshot){headers()}, "credential-present", checks.Fail, "no credential", checks.Denied},
 		{"job with ID token for the URL", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "cloud-scheduler", URL: "https://orders-ab12cd34ef-ew.a.run.app", Token: caller.IDToken,
 			ServiceAccount: "mover@shop.iam.gserviceaccount.com", Audience: "https://orders-ab12cd34ef-ew.a.run.app"})}, "token-audience", checks.Pass, "", checks.Allowed},
@@ -148,5 +180,26 @@ func TestOutcomes(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A token alone is judged without knowing which custom audiences a service has.
+func TestAudienceAlone(t *testing.T) {
+	const client = "1234-abc.apps.googleusercontent.com"
+	for _, tt := range []struct {
+		claims map[string]any
+		basis  checks.Basis
+		rests  int
+	}{
+		{map[string]any{"aud": client}, checks.Assumed, 1},
+		{map[string]any{"aud": "https://orders.shop.example?x=1"}, checks.Assumed, 1},
+		{map[string]any{"aud": client, "exp": 1}, checks.Proven, 0},
+	} {
+		s := evidence.Snapshot{Now: now}
+		claims(tt.claims)(&s)
+		v := checks.JudgeToken(s, false)
+		if v.Decision != checks.Denied || v.Basis != tt.basis || len(v.Assumptions) != tt.rests {
+			t.Errorf("%v: %s %s, assumptions %v", tt.claims, v.Decision, v.Basis, v.Assumptions)
+		}
 	}
 }
