@@ -55,7 +55,7 @@ func (a *app) evidenceFlags(c *cobra.Command) *input {
 	f.StringVar(&in.source, "source", "", "where the request comes from: internet, vpc, load-balancer, internal-load-balancer, google-service, perimeter")
 	f.StringVar(&in.member, "principal", "", "a `MEMBER` to ask about: what if it sent a correct token")
 	f.StringVar(&in.client, "client", "", "what made the request, such as gcloud or cloud-scheduler")
-	f.StringVar(&in.at, "at", "", "the moment to judge at, RFC 3339 (default now)")
+	f.StringVar(&in.at, "at", "", "the moment to judge at, RFC 3339 (default: that of the request, the log entry or the response, else now)")
 	f.BoolVar(&in.offline, "offline", false, "fetch nothing, not even a key set")
 	f.StringVar(&in.token, "token", "", "")
 	f.Lookup("token").Hidden = true

@@ -121,7 +121,7 @@ func policyDocuments() []Document {
 	}, {
 		Names: []string{"service-account-policies.json", "service-account-policies.yaml"}, Flag: "service-account-policies",
 		What: "the allow policies of service accounts: who can become them",
-		Make: "gcloud iam service-accounts get-iam-policy EMAIL --format=json",
+		Make: accountsMake,
 		read: readAccounts, write: writeAccounts,
 		forms: []form{{"the policies of service accounts", certain, both(namedPart("/serviceAccounts/"), has("policy"))}},
 	}, {

@@ -207,9 +207,12 @@ func readDenyPolicies(s *Snapshot, src Source, data []byte) error {
 	return err
 }
 
-// accountHint says how the document of service accounts is made.
-const accountHint = `make it with: gcloud iam service-accounts get-iam-policy EMAIL --format=json | ` +
+// accountsMake makes the document of one service account: gcloud prints its
+// policy, which does not name it.
+const accountsMake = `gcloud iam service-accounts get-iam-policy EMAIL --format=json | ` +
 	`jq '[{"name": "projects/PROJECT/serviceAccounts/EMAIL", "policy": .}]'`
+
+const accountHint = "make it with: " + accountsMake
 
 // readAccounts reads the policies of service accounts. One without its policy
 // is left out: it is not known.
