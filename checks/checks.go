@@ -205,6 +205,7 @@ type Snippet struct {
 type Command struct {
 	Into      string   // where not "", its output is kept in this shell variable
 	Argv      []string // words, unquoted
+	Pipe      []string // a command that its output goes through; nil: none
 	WithToken bool     // append -H "Authorization: Bearer $TOKEN"
 	Note      string   // shown behind it as a comment
 }

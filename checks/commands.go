@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -138,6 +139,20 @@ func (in *Invocation) readPolicy(l layer) []Command {
 	return []Command{command("projects get-ancestors-iam-policy", in.projectWord(), "--format=json")}
 }
 
+// listMembers reads who is in a group. What gcloud prints does not name the
+// group, so that it goes through jq. Nothing lists the accounts of a domain.
+// https://docs.cloud.google.com/sdk/gcloud/reference/identity/groups/memberships/list
+func listMembers(member string) []Command {
+	m := iam.ParseMember(member)
+	if m.Kind != iam.Group {
+		return nil
+	}
+	c := gcloud("identity", "groups", "memberships", "list", "--group-email="+m.Value, "--format=json")
+	name, _ := json.Marshal(member)
+	c.Pipe = []string{"jq", "{" + string(name) + ": .}"}
+	return []Command{c}
+}
+
 // gatherOpen lists the commands that settle what is open of a decision.
 func (in *Invocation) gatherOpen(d iam.Decision) []Command {
 	var out []Command
@@ -149,7 +164,7 @@ func (in *Invocation) gatherOpen(d iam.Decision) []Command {
 			out = append(out, gcloud("resource-manager", "tags", "bindings", "list", "--effective", "--location="+in.regionWord(),
 				"--parent="+in.fullName(), "--format=json"))
 		case iam.GroupMembers:
-			out = append(out, gcloud("identity", "groups", "memberships", "list", "--group-email="+iam.ParseMember(o.Resource).Value, "--format=json"))
+			out = append(out, listMembers(o.Resource)...)
 		case iam.TargetPolicy:
 			out = append(out, in.readPolicy(in.layers[0])...)
 		case iam.AbovePolicies:

@@ -2,6 +2,7 @@ package checks_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -201,5 +202,41 @@ func TestAudienceAlone(t *testing.T) {
 		if v.Decision != checks.Denied || v.Basis != tt.basis || len(v.Assumptions) != tt.rests {
 			t.Errorf("%v: %s %s, assumptions %v", tt.claims, v.Decision, v.Basis, v.Assumptions)
 		}
+	}
+}
+
+// What is printed to read a group is what the reader of groups takes; nothing
+// lists the accounts of a domain.
+func TestGroupsAreReadByWhatIsPrinted(t *testing.T) {
+	for member, want := range map[string]int{"group:eng@example.com": 1, "domain:example.com": 0} {
+		s := story(t, "granted-proven")
+		bindings(bind("roles/run.invoker", "", member))(&s)
+		claims(map[string]any{"email": "ana@example.com"})(&s)
+		s.Groups = evidence.Fact[map[string][]string]{}
+		found := 0
+		for _, u := range checks.Who(s).Unread {
+			for _, c := range u.Gather {
+				if slices.Contains(c.Argv, "memberships") {
+					found++
+					checkPipe(t, c, member)
+				}
+			}
+		}
+		if found != want {
+			t.Errorf("%s: %d commands list its members, want %d", member, found, want)
+		}
+	}
+}
+
+// checkPipe reads what the filter of a command makes of memberships.
+func checkPipe(t *testing.T, c checks.Command, member string) {
+	t.Helper()
+	if len(c.Pipe) != 2 || c.Pipe[0] != "jq" {
+		t.Fatalf("%q goes through %q, want jq", c.Argv, c.Pipe)
+	}
+	var s evidence.Snapshot
+	doc := strings.Replace(c.Pipe[1], ": .", `: [{"preferredMemberKey":{"id":"ana@example.com"},"roles":[{"name":"MEMBER"}]}]`, 1)
+	if err := evidence.Read("groups.json", here, []byte(doc), &s); err != nil || !slices.Contains(s.Groups.Or(nil)[member], "user:ana@example.com") {
+		t.Errorf("%s: %v, %v", doc, err, s.Groups)
 	}
 }

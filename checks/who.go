@@ -333,7 +333,7 @@ func (in *Invocation) unreadFor(door iam.Door, rows []Holder) []Assumption {
 	}
 	for _, h := range rows {
 		if k := iam.ParseMember(h.Member).Kind; h.Standing != Barred && (k == iam.Group || k == iam.Domain) && in.Groups.Or(nil)[h.Member] == nil {
-			add("groups.json", "the members of "+h.Member+" are not listed", gcloud("identity", "groups", "memberships", "list", "--group-email="+iam.ParseMember(h.Member).Value, "--format=json"))
+			add("groups.json", "the members of "+h.Member+" are not listed", listMembers(h.Member)...)
 		}
 	}
 	return distinct(out)

@@ -24,11 +24,10 @@ func Quote(word string) string {
 
 // Shell writes a command for a POSIX shell.
 func Shell(c checks.Command) string {
-	words := make([]string, len(c.Argv))
-	for i, a := range c.Argv {
-		words[i] = Quote(a)
+	s := quoted(c.Argv)
+	if c.Pipe != nil {
+		s += " | " + quoted(c.Pipe)
 	}
-	s := strings.Join(words, " ")
 	if c.WithToken {
 		s += ` -H "Authorization: Bearer $TOKEN"`
 	}
@@ -39,6 +38,14 @@ func Shell(c checks.Command) string {
 		s += "  # " + Clean(c.Note)
 	}
 	return s
+}
+
+func quoted(argv []string) string {
+	words := make([]string, len(argv))
+	for i, a := range argv {
+		words[i] = Quote(a)
+	}
+	return strings.Join(words, " ")
 }
 
 // Clean makes text of the evidence safe to print in one line: characters that
