@@ -510,9 +510,9 @@ func (in *Invocation) supposing(p possibility) []Finding {
 func (in *Invocation) standing() []Assumption {
 	var out []Assumption
 	add := func(text string) { out = append(out, Assumption{Check: "route-host", Text: text}) }
-	switch {
-	case in.host.Kind == customHost:
-		add(in.host.Name + " leads to this service, and what stands there passes the request on as it is")
+	switch name := in.ownName(); {
+	case name != "":
+		add(name + " leads to this service, and what stands there passes the request on as it is")
 	case in.port() != "":
 		add("port " + in.port() + " of " + in.host.Name + " leads to this service")
 	}

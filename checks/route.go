@@ -32,8 +32,8 @@ Whether a domain of one's own leads to the service is in no document of the serv
 			return unknown(fmt.Sprintf("%s is a Google API: calling it is no invocation of a service, and an access token is right there", in.host.Name))
 		case in.host.Kind == customHost && in.ownHostFix() != nil:
 			return in.foreignHostHeader()
-		case in.host.Kind == customHost:
-			return Finding{Message: in.host.Name + " is not a host of Google's; no document shows whether it leads to this service", Assumes: in.standing()}
+		case in.ownName() != "":
+			return Finding{Message: in.ownName() + " is not a host of Google's; no document shows whether it leads to this service", Assumes: in.standing()}
 		case in.port() != "":
 			return Finding{Message: fmt.Sprintf("the service answers on port 443, and the request goes to port %s", in.port()), Assumes: in.standing()}
 		case in.host.Kind == functionHost:
@@ -41,6 +41,20 @@ Whether a domain of one's own leads to the service is in no document of the serv
 		}
 		return in.runHostFinding()
 	},
+}
+
+// ownName is the name of a host that is not Google's and stands in the way: in
+// the Host header, or of the URL where the header has the service's. "" is none.
+func (in *Invocation) ownName() string {
+	if in.host.Kind == customHost {
+		return in.host.Name
+	}
+	if in.url != nil && in.request.HostHeader() != "" {
+		if h := parseHost(in.url.Hostname()); h.Kind == customHost {
+			return h.Name
+		}
+	}
+	return ""
 }
 
 // foreignHostHeader answers where a request is sent to run.app with another
