@@ -631,7 +631,10 @@ func (in *Invocation) denyLayer(p *denypb.Policy) iam.DenyLayer {
 	}
 	ancestors, known := in.Ancestors.Get()
 	listed := slices.ContainsFunc(ancestors, func(a evidence.Ancestor) bool { return a.Type+"s" == kind && a.ID == id })
-	whole := known && !slices.ContainsFunc(ancestors, func(a evidence.Ancestor) bool { return a.Missing })
+	// A project without organization is rare: beside a deny policy of one, its
+	// list is not taken for whole.
+	whole := known && !slices.ContainsFunc(ancestors, func(a evidence.Ancestor) bool { return a.Missing }) &&
+		slices.ContainsFunc(ancestors, func(a evidence.Ancestor) bool { return a.Type == "organization" })
 	own := []string{in.name.Project, in.projectNumber(), in.Project.Or(evidence.Project{}).ID}
 	switch {
 	case listed, kind == "projects" && contains(own, id):
