@@ -511,6 +511,7 @@ func (in *Invocation) standing() []Assumption {
 	var out []Assumption
 	add := func(text string) { out = append(out, Assumption{Check: "route-host", Text: text}) }
 	switch name := in.ownName(); {
+	case in.ownHostFix() != nil: // the check supposes that no domain mapping is there
 	case name != "":
 		add(name + " leads to this service, and what stands there passes the request on as it is")
 	case in.port() != "":

@@ -71,6 +71,9 @@ func (in *Invocation) foreignHostHeader() Finding {
 // ownHostFix leaves the Host header to the URL; nil where no header names
 // another host, or where the URL's own is not one of Google's.
 func (in *Invocation) ownHostFix() []Fix {
+	if in.url == nil {
+		return nil
+	}
 	own := parseHost(in.url.Hostname())
 	if in.request.HostHeader() == "" || own.Name == in.host.Name || own.Kind != runHost && own.Kind != functionHost {
 		return nil
