@@ -245,12 +245,12 @@ func (in *Invocation) denyFinding() Finding {
 	d := in.decide(in.permission, in.checked)
 	cite := in.DenyPolicies.Source.At(fmt.Sprintf("/%d/rules/%d", d.Denial.Policy, d.Denial.Rule))
 	switch {
-	case !in.DenyPolicies.Known():
-		return in.denyUnread()
 	case d.Way == iam.ByDenyRule:
 		f := fail(fmt.Sprintf("%s is denied %s: %s", subject(in.principal), in.permission, d.Denial.Reason), Answer{Status: 403, Log: notAuthenticated}, cite)
 		f.Fixes = []Fix{in.exemptFromDeny(d.Denial, in.checked.Member.String())}
 		return f
+	case !in.DenyPolicies.Known():
+		return in.denyUnread()
 	case d.Denial.State == iam.NotDenied && (d.State != iam.Unknown || in.decideAllow(in.permission, in.checked).State != iam.Granted):
 		return pass("no deny rule covers the caller", in.DenyPolicies.Source)
 	case d.State == iam.NotGranted:

@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -553,7 +554,7 @@ func (in *Invocation) question(permission string, id iam.Identity) iam.Question 
 	if permission == iam.RunInvoke {
 		q.CheckOff = in.checkOff()
 	}
-	for _, p := range in.DenyPolicies.Or(nil) {
+	for _, p := range in.denyPolicies() {
 		q.Deny = append(q.Deny, in.denyLayer(p))
 	}
 	return q
@@ -591,6 +592,16 @@ func (in *Invocation) decideOnce(a asked) iam.Decision {
 	d := q.Decide()
 	in.decided[a] = d
 	return d
+}
+
+// denyPolicies lists the deny policies whose rules were read, also where those
+// of others were not.
+func (in *Invocation) denyPolicies() []*denypb.Policy {
+	var unread *evidence.UnreadRules
+	if errors.As(in.DenyPolicies.Reason(), &unread) {
+		return unread.Read
+	}
+	return in.DenyPolicies.Or(nil)
 }
 
 // checkOff says whether the invoker IAM check is off. A gen1 function has none

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"cloud.google.com/go/iam/admin/apiv1/adminpb"
-	denypb "cloud.google.com/go/iam/apiv2/iampb"
 )
 
 // A Document is one kind of document of a case. One row of Documents is all
@@ -113,7 +112,7 @@ func policyDocuments() []Document {
 		Names: []string{"deny-policies.json", "deny-policies.yaml"}, Flag: "deny-policies",
 		What: "IAM deny policies",
 		Make: "gcloud iam policies get POLICY --kind=denypolicies --attachment-point=POINT --format=json",
-		read: readDenyPolicies, write: listWriter(func(s *Snapshot) *Fact[[]*denypb.Policy] { return &s.DenyPolicies }),
+		read: readDenyPolicies, write: writeDenyPolicies,
 		forms: []form{
 			{"a deny policy", certain, either(namedPart("/denypolicies/"), contains("rules", "denyRule"))},
 			{"a list of deny policies", telling, has("policies")},

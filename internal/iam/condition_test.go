@@ -343,7 +343,7 @@ func TestAnswersAreKept(t *testing.T) {
 			}
 		}
 	}
-	if s.get(e) != s.get(e) {
+	if first, second := s.get(e), s.get(e); first != second {
 		t.Error("a condition is parsed twice")
 	}
 	for i := range 5000 {

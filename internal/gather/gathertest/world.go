@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
@@ -50,6 +51,9 @@ func WorldOf(s evidence.Snapshot) World {
 		if parts[1] != "-" {
 			w.Project = parts[1]
 		}
+	}
+	for _, u := range append(svc.GetUrls(), svc.GetUri()) {
+		w.Number = cmp.Or(gcp.HostOf(u).Number, w.Number)
 	}
 	p := s.Project.Or(evidence.Project{})
 	w.Project, w.Number = cmp.Or(p.ID, w.Project), cmp.Or(p.Number, w.Number)
