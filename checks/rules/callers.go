@@ -8,6 +8,7 @@ import (
 	"diagnose/checks"
 	"diagnose/internal/caller"
 	"diagnose/internal/estate"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
@@ -65,7 +66,7 @@ func (x *Index) calledBy(c *estate.Caller) *target {
 	case c.URL == "":
 		return nil
 	}
-	a := addressOf(c.URL)
+	a := gcp.ParseAddress(c.URL)
 	switch {
 	case len(x.hosts[a.Host]) > 0:
 		return x.answering(a.Host, c.Root)
