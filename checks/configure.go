@@ -69,9 +69,9 @@ var callerKinds = map[string]gcp.Name{
 // callerName names a configured caller, as far as its document does.
 func callerName(c caller.Caller) gcp.Name {
 	n := callerKinds[c.Kind]
-	n.ID = cmp.Or(gcp.Part(c.Name, n.Collection), parsed(c.Name).ID)
-	if n.Collection == "queues" {
-		n.ID = gcp.Part(c.Name, n.Collection)
+	n.ID = gcp.Part(c.Name, n.Collection)
+	if short := parsed(c.Name); short.Collection == "" && n.ID == "" {
+		n.ID = short.ID
 	}
 	n.Location = gcp.Part(c.Name, "locations")
 	n.Project = cmp.Or(gcp.Part(c.Name, "projects"), c.Project)

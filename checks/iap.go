@@ -78,7 +78,7 @@ func (in *Invocation) beforeIAP(id string, run func(*Invocation) Finding) Findin
 var (
 	optionsAllowed  = &iappb.AccessSettings{CorsSettings: &iappb.CorsSettings{AllowHttpOptions: wrapperspb.Bool(true)}}
 	otherIdentities = &iappb.AccessSettings{GcipSettings: &iappb.GcipSettings{TenantIds: []string{"tenant"}}}
-	otherAudience   = &iappb.AccessSettings{OauthSettings: &iappb.OAuthSettings{ClientId: wrapperspb.String("other.apps.googleusercontent.com")}}
+	otherAudience   = &iappb.AccessSettings{OauthSettings: &iappb.OAuthSettings{ClientId: wrapperspb.String("other" + gcp.OAuthClientSuffix)}}
 )
 
 // ownAudience are settings that accept the audiences of the request's token.
@@ -302,7 +302,7 @@ func (in *Invocation) iapAccess(id iam.Identity, who string) Finding {
 
 var iapAgent = iapCheck(Check{
 	ID: "iap-agent", Title: "permission of IAP's service agent", Ref: iapPage, Confidence: Documented, Admits: true,
-	Doc: `Behind IAP, Cloud Run checks IAP's service agent service-PROJECT_NUMBER@gcp-sa-iap.iam.gserviceaccount.com, which needs
+	Doc: `Behind IAP, Cloud Run checks IAP's service agent ` + gcp.IAPAgent(gcp.ProjectNumberWord) + `, which needs
 run.routes.invoke on the service, even for people who have it themselves. The console grants it; gcloud and Terraform leave
 that to the user. allUsers with the invoker role, or the invoker check off, serve as well.`,
 }, func(in *Invocation) Finding {

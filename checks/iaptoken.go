@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"diagnose/internal/credential"
+	"diagnose/internal/gcp"
 )
 
 var iapToken = iapCheck(Check{
@@ -103,7 +104,7 @@ func (in *Invocation) iapAudience(got sent) Finding {
 	if id := oauth.GetClientId().GetValue(); id != "" {
 		accepted = append(accepted, id)
 	}
-	isClient := strings.HasSuffix(auds[0], ".apps.googleusercontent.com")
+	isClient := strings.HasSuffix(auds[0], gcp.OAuthClientSuffix)
 	switch {
 	case slices.ContainsFunc(auds, func(a string) bool { return slices.Contains(accepted, a) }):
 		return pass(fmt.Sprintf("aud %q is one of IAP's", auds[0]), src, in.IAPSettings.Source.At("/accessSettings/oauthSettings"))

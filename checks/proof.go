@@ -413,7 +413,7 @@ func (in *Invocation) otherCallers() []possibility {
 	}
 	var out []possibility
 	for _, c := range []caller.Caller{
-		{Kind: "cloud-scheduler", Project: in.name.Project, Token: caller.IDToken, Audience: in.audiences.Preferred(), ServiceAccount: "caller@example.iam.gserviceaccount.com"},
+		{Kind: "cloud-scheduler", Project: in.name.Project, Token: caller.IDToken, Audience: in.audiences.Preferred(), ServiceAccount: gcp.UserMade("caller", "example")},
 		{Kind: "cloud-tasks", Project: in.name.Project, Token: caller.NoToken},
 	} {
 		out = append(out, possibility{"caller.json", text, in.gatherCaller(),

@@ -201,7 +201,7 @@ func (in *Invocation) pubsubTrigger() bool {
 
 var triggerTokenMinting = eventOnly(Check{
 	ID: "trigger-token-minting", Title: "Pub/Sub's service agent may mint the token", Confidence: Documented,
-	Doc: `Pub/Sub's service agent service-PROJECT_NUMBER@gcp-sa-pubsub.iam.gserviceaccount.com mints the token of a delivery. It may
+	Doc: `Pub/Sub's service agent ` + gcp.PubSubAgent(gcp.ProjectNumberWord) + ` mints the token of a delivery. It may
 by roles/pubsub.serviceAgent, or in projects that used Pub/Sub before 8 April 2021 by roles/iam.serviceAccountTokenCreator.
 Without either nothing arrives, and the service logs nothing.`,
 }, func(in *Invocation) Finding {

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 
+	"diagnose/internal/gcp"
 	"diagnose/internal/yamldoc"
 )
 
@@ -26,8 +27,8 @@ func workflow(m map[string]json.RawMessage) ([]Caller, error) {
 		json.Unmarshal(m["name"], &base.Name)
 		var account string
 		json.Unmarshal(m["serviceAccount"], &account)
-		base.ServiceAccount = account[strings.LastIndexByte(account, '/')+1:]
-		base.Project = projectOf(base.Name)
+		base.ServiceAccount = gcp.Last(account)
+		base.Project = gcp.Part(base.Name, "projects")
 	} else {
 		b, err := json.Marshal(m)
 		if err != nil || json.Unmarshal(b, &root) != nil {
