@@ -25,7 +25,7 @@ func (in *Invocation) configure(audience string) Fix {
 	change := in.callerChange(c, a.email, word)
 	change.apply = func(s evidence.Snapshot) evidence.Snapshot {
 		fixed := s.Caller.Or(caller.Caller{})
-		fixed.Token, fixed.Audience, fixed.AudienceGiven, fixed.ServiceAccount = caller.IDToken, audience, true, a.email
+		fixed.Token, fixed.Audience, fixed.ServiceAccount = caller.IDToken, audience, a.email
 		s.Caller = evidence.Known(fixed, s.Caller.Source)
 		return s
 	}

@@ -79,6 +79,9 @@ type layer struct {
 // not decided by then stays unknown.
 func resolve(s *evidence.Snapshot, stop func() bool) *Invocation {
 	in := &Invocation{Snapshot: s, request: s.Request.Or(evidence.Request{}), stop: stop}
+	if !in.saysWhoCalls() {
+		in.request.Method = cmp.Or(in.request.Method, in.configured().Method)
+	}
 	in.seen = in.sight()
 	in.resolveTarget()
 	in.wrote = in.author()

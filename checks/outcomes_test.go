@@ -168,7 +168,7 @@ func TestOutcomes(t *testing.T) {
 		{"job with ID token for the URL", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "cloud-scheduler", URL: "https://orders-ab12cd34ef-ew.a.run.app", Token: caller.IDToken,
 			ServiceAccount: "mover@shop.iam.gserviceaccount.com", Audience: "https://orders-ab12cd34ef-ew.a.run.app"})}, "token-audience", checks.Pass, "", checks.Allowed},
 		{"job with access token", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "cloud-scheduler", URL: "https://orders-ab12cd34ef-ew.a.run.app", Token: caller.AccessToken})}, "credential-kind", checks.Fail, "access token", checks.Denied},
-		{"workflow whose audience is computed", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "workflows", URL: "https://orders-ab12cd34ef-ew.a.run.app", Token: caller.IDToken, AudienceGiven: true,
+		{"workflow whose audience is computed", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "workflows", URL: "https://orders-ab12cd34ef-ew.a.run.app", Token: caller.IDToken,
 			ServiceAccount: "mover@shop.iam.gserviceaccount.com"})}, "token-audience", checks.Unknown, "does not show the audience", checks.Undetermined},
 		{"trigger whose account receives no events", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "eventarc", Service: "orders", Token: caller.IDToken, ServiceAccount: "mover@shop.iam.gserviceaccount.com"})},
 			"trigger-receiver", checks.Fail, "mover@shop", checks.Denied},

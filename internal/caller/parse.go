@@ -1,6 +1,7 @@
 package caller
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -70,10 +71,7 @@ func decode(doc []byte, into proto.Message) error {
 // oidc fills in an ID token, with the default audience where none is given.
 func (c *Caller) oidc(email, audience, fallback, pointer string) {
 	c.Token, c.ServiceAccount, c.Pointer = IDToken, email, pointer
-	c.Audience, c.AudienceGiven = audience, audience != ""
-	if audience == "" {
-		c.Audience = fallback
-	}
+	c.Audience = cmp.Or(audience, fallback)
 }
 
 func schedulerJob(doc []byte) (Caller, error) {

@@ -89,7 +89,7 @@ func (c Caller) httpStep(call string, args map[string]any, at string) Caller {
 		// https://docs.cloud.google.com/workflows/docs/authenticate-from-workflow
 		c.oidc(c.ServiceAccount, known(auth["audience"]), c.URL, at+"/auth")
 		if s, ok := auth["audience"].(string); ok && strings.Contains(s, "${") {
-			c.Audience, c.AudienceGiven, c.Note = "", true, strings.TrimPrefix(c.Note+"; the audience is an expression", "; ")
+			c.Audience, c.Note = "", strings.TrimPrefix(c.Note+"; the audience is an expression", "; ")
 		}
 	case "OAUTH2":
 		c.Token, c.Pointer = AccessToken, at+"/auth"

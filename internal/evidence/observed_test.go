@@ -115,7 +115,7 @@ func TestPolicyChange(t *testing.T) {
 	logs, _ := read(t, "log.json", `{"logName":"projects/p/logs/cloudaudit.googleapis.com%2Factivity","insertId":"i","trace":"t","timestamp":"2026-11-24T20:00:00Z",
 		"protoPayload":{"methodName":"google.cloud.run.v1.Services.SetIamPolicy","resourceName":"namespaces/p/services/s","authenticationInfo":{"principalEmail":"a@example.com"},
 		"requestMetadata":{"callerSuppliedUserAgent":"google-cloud-sdk"},"serviceData":{"policyDelta":{"bindingDeltas":[{"action":"REMOVE","role":"roles/run.invoker","member":"user:b@example.com"}]}}}}`).Logs.Get()
-	want := &PolicyChange{By: "a@example.com", UserAgent: "google-cloud-sdk", Method: "google.cloud.run.v1.Services.SetIamPolicy", Resource: "namespaces/p/services/s",
+	want := &PolicyChange{By: "a@example.com", UserAgent: "google-cloud-sdk", Resource: "namespaces/p/services/s",
 		Deltas: []BindingDelta{{"REMOVE", "roles/run.invoker", "user:b@example.com"}}}
 	if diff := cmp.Diff(want, logs[0].Change); diff != "" || logs[0].InsertID != "i" || logs[0].Trace != "t" {
 		t.Errorf("%s %+v", diff, logs[0])

@@ -45,6 +45,8 @@ func (s Snapshot) rank(e LogEntry) int {
 		return 2 + refused
 	case cmp.Or(u.Path, "/") != cmp.Or(asked.URL.Path, "/"):
 		return 5 + 4*refused
+	case e.Method != "" && asked.Method != "" && e.Method != asked.Method: // as a preflight's is
+		return 5 + 4*refused
 	}
 	return 6 + 4*refused
 }
