@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -176,5 +177,17 @@ func TestProjectOfPolicy(t *testing.T) {
 	s.Settle(time.Time{}, time.Unix(0, 0))
 	if a := s.Ancestors.Or(nil); a[0].ID != "shop" || a[1].ID != "" || !a[1].Missing {
 		t.Errorf("%+v", a)
+	}
+}
+
+// A preflight is another request than the one that follows it.
+func TestObservedGoesByTheMethod(t *testing.T) {
+	u, _ := url.Parse("https://orders.example.com/a")
+	entry := LogEntry{URL: u.String(), Status: 403, Method: "POST", Timestamp: time.Unix(1, 0)}
+	preflight := entry
+	preflight.Method, preflight.Timestamp = "OPTIONS", time.Unix(2, 0)
+	s := Snapshot{Request: Known(Request{URL: u, Method: "POST"}, Source{}), Logs: Known([]LogEntry{entry, preflight}, Source{})}
+	if got := s.Observed(); got != 0 {
+		t.Errorf("entry %d is taken for the answer, want that of the POST", got)
 	}
 }
