@@ -170,7 +170,7 @@ func TestOutcomes(t *testing.T) {
 			ServiceAccount: "mover@shop.iam.gserviceaccount.com", Audience: "https://orders-ab12cd34ef-ew.a.run.app"})}, "token-audience", checks.Pass, "", checks.Allowed},
 		{"job with access token", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "cloud-scheduler", URL: "https://orders-ab12cd34ef-ew.a.run.app", Token: caller.AccessToken})}, "credential-kind", checks.Fail, "access token", checks.Denied},
 		{"task that sends a preflight to IAP", []func(*evidence.Snapshot){service(func(s *runpb.Service) { s.IapEnabled = true }),
-			configured(caller.Caller{Kind: "cloud-tasks", URL: "https://orders-ab12cd34ef-ew.a.run.app", Method: "OPTIONS", Token: caller.NoToken})},
+			request(func(r *evidence.Request) { r.Method = "" }), configured(caller.Caller{Kind: "cloud-tasks", URL: "https://orders-ab12cd34ef-ew.a.run.app", Method: "OPTIONS", Token: caller.NoToken})},
 			"iap-credential", checks.Fail, "preflight", checks.Denied},
 		{"workflow whose audience is computed", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "workflows", URL: "https://orders-ab12cd34ef-ew.a.run.app", Token: caller.IDToken,
 			ServiceAccount: "mover@shop.iam.gserviceaccount.com"})}, "token-audience", checks.Unknown, "does not show the audience", checks.Undetermined},
