@@ -8,6 +8,7 @@ import (
 
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
@@ -153,7 +154,7 @@ func (in *Invocation) unnamedCaller() Finding {
 	if n := in.configured().Note; n != "" {
 		message += " (" + n + ")"
 	}
-	return unknown(message, gcloud("projects", "describe", in.projectWord(), "--format=json"))
+	return unknown(message, in.describeProject()...)
 }
 
 // anyone says in a clause why no credential is needed.
@@ -267,11 +268,11 @@ func (in *Invocation) denyUnread() Finding {
 	if errors.As(in.DenyPolicies.Reason(), &listed) {
 		var commands []Command
 		for _, name := range listed.Names {
-			commands = append(commands, getDenyPolicy(name))
+			commands = append(commands, readDenyPolicy(name)...)
 		}
 		return unknown("deny policies are there, and their rules were not read", commands...)
 	}
-	return assume("deny-policies.json", "deny policies were not read"+reasonOf(in.DenyPolicies), text, in.denyCommand())
+	return assume("deny-policies.json", "deny policies were not read"+reasonOf(in.DenyPolicies), text, in.listDenyPolicies()...)
 }
 
 var accessBoundary = Check{
@@ -290,7 +291,7 @@ cloudfunctions.googleapis.com/*, so that they can block a gen1 function, and fro
 			return notApplicable("no principal is asked for")
 		}
 		return assume("", "principal access boundaries are in no document of a case", "no principal access boundary of the caller blocks "+in.permission,
-			gcloud("iam", "principal-access-boundary-policies", "list", "--organization=ORGANIZATION_ID", "--location=global", "--format=json"))
+			shell(gcp.ListAccessBoundaries(""))...)
 	},
 }
 

@@ -1,6 +1,8 @@
 package checks
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"cloud.google.com/go/iam/apiv1/iampb"
@@ -67,7 +69,7 @@ func (in *Invocation) callingAccount(q iam.Question) account {
 		if gcp.AccountProject(email) == in.accountHome() {
 			return account{email: email, may: true}
 		}
-		first = or(first, email)
+		first = cmp.Or(first, email)
 	}
 	if first != "" {
 		return account{email: first, may: true}
@@ -79,22 +81,22 @@ func (in *Invocation) callingAccount(q iam.Question) account {
 // characters: https://docs.cloud.google.com/iam/docs/service-accounts-create.
 func (in *Invocation) newAccount() account {
 	service := strings.Trim(in.name.ID, "-_")
-	id := strings.ReplaceAll(strings.ToLower(service), "_", "-") + "-invoker"
+	id := gcp.ServiceID(service) + "-invoker"
 	if service == "" || id[0] < 'a' || id[0] > 'z' {
 		id = "service-invoker"
 	}
 	if len(id) > 30 {
 		id = strings.TrimRight(id[:22], "-") + "-invoker"
 	}
-	return account{email: gcp.UserMade(id, in.accountHome()), made: true, project: in.projectWord()}
+	return account{email: gcp.UserMade(id, in.accountHome()), made: true, project: in.projectName().ID}
 }
 
 // accountHome is the project of the service as the e-mail of an account has
 // it, which is never its number.
 func (in *Invocation) accountHome() string {
-	p := in.projectWord()
-	if isNumber(p) || gcp.UserMade("account", p) == "" {
-		return "PROJECT_ID"
+	p := in.projectName().ID
+	if gcp.IsNumber(p) || gcp.UserMade("account", p) == "" {
+		return gcp.ProjectWord
 	}
 	return p
 }
@@ -116,7 +118,7 @@ func (in *Invocation) become(member string) (account, bool) {
 func (in *Invocation) letsMint(p *iampb.Policy, member string) bool {
 	for _, b := range p.GetBindings() {
 		carries, _ := in.roles.Carries(b.GetRole(), iam.MintIDToken)
-		if carries == iam.Granted && b.GetCondition() == nil && contains(b.GetMembers(), member) {
+		if carries == iam.Granted && b.GetCondition() == nil && slices.Contains(b.GetMembers(), member) {
 			return true
 		}
 	}
@@ -130,7 +132,7 @@ func (in *Invocation) create(a account) Fix {
 	}
 	id, _, _ := strings.Cut(a.email, "@")
 	return Fix{
-		Commands:  []Command{in.project("iam service-accounts create", id)},
+		Commands:  shell(gcp.CreateAccount(id, in.projectID())),
 		Terraform: terraformResource(accountResource, id, a.arguments(id)...),
 		apply:     same,
 	}
@@ -138,13 +140,12 @@ func (in *Invocation) create(a account) Fix {
 
 // impersonation lets a member get ID tokens of an account.
 func (in *Invocation) impersonation(a account, member, role string) Fix {
-	home := or(a.project, gcp.AccountProject(a.email), in.projectWord())
+	home := cmp.Or(a.project, gcp.AccountProject(a.email), in.projectName().ID)
 	id, _, _ := strings.Cut(a.email, "@")
 	return Fix{
-		Commands: []Command{command("iam service-accounts add-iam-policy-binding", a.email, "--project="+home,
-			"--member="+member, "--role="+role)},
+		Commands: shell(gcp.ServiceAccountName(a.email).InProject(home).AddBinding(member, role)),
 		Terraform: terraformResource("google_service_account_iam_member", id+"_impersonation",
-			gcp.Argument{Name: "service_account_id", Value: a.terraform("name", "projects/"+home+"/serviceAccounts/"+a.email)},
+			gcp.Argument{Name: "service_account_id", Value: a.terraform("name", gcp.ServiceAccountName(a.email).InProject(home).String())},
 			gcp.Argument{Name: "role", Value: role}, gcp.Argument{Name: "member", Value: member}),
 		apply: same,
 	}

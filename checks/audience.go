@@ -3,17 +3,11 @@ package checks
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
-)
-
-// The audiences of Google's own OAuth clients, which tokens of people carry
-// who did not choose an audience.
-const (
-	gcloudClient = "32555940559.apps.googleusercontent.com"
-	oauthClient  = ".apps.googleusercontent.com" // the end of every client ID
-	adcClient    = "764086051850-6qr4p6gpi6hn506pt8ejuq83di341hur.apps.googleusercontent.com"
 )
 
 // Audiences are the audiences that a service or function accepts in an ID
@@ -62,15 +56,15 @@ type AudienceAnswer struct {
 // https://docs.cloud.google.com/functions/docs/troubleshooting.
 func (a Audiences) Accepts(aud string, person bool) AudienceAnswer {
 	switch {
-	case contains(a.List(), aud):
+	case slices.Contains(a.List(), aud):
 		return AudienceAnswer{State: iam.Granted, Reason: fmt.Sprintf("aud is %q", aud)}
-	case !a.Gen1 && strings.HasSuffix(aud, "/") && contains(append(a.URLs, a.Functions...), strings.TrimSuffix(aud, "/")):
+	case !a.Gen1 && strings.HasSuffix(aud, "/") && slices.Contains(append(a.URLs, a.Functions...), strings.TrimSuffix(aud, "/")):
 		return AudienceAnswer{State: iam.Granted, Reason: fmt.Sprintf("aud is %q; the trailing slash is accepted", aud)}
-	case aud == gcloudClient && person:
+	case aud == gcp.GcloudClient && person:
 		return AudienceAnswer{State: iam.Granted, Reason: "aud is gcloud's own client, which is accepted for people"}
-	case aud == gcloudClient:
+	case aud == gcp.GcloudClient:
 		return AudienceAnswer{Reason: "aud is gcloud's own client in a service account's token; Google documents that only for people"}
-	case aud == adcClient:
+	case aud == gcp.ADCClient:
 		return AudienceAnswer{Reason: "aud is the client of application default credentials; it was seen to pass the audience check, and is not documented"}
 	case aud == "":
 		return AudienceAnswer{State: iam.NotGranted, Reason: "the token names no audience"}
@@ -91,19 +85,19 @@ func (a Audiences) near(aud string) AudienceAnswer {
 	if err != nil || u.Host == "" {
 		return refused("got aud %q%s", aud, want)
 	}
-	h := parseHost(u.Hostname())
+	h := gcp.ParseHost(u.Hostname())
 	switch {
 	case u.RawQuery != "" || u.Fragment != "":
 		return refused("aud %q carries a query or fragment, which matches nothing%s", aud, want)
-	case u.Scheme == "http" && (h.Kind == runHost || h.Kind == functionHost):
+	case u.Scheme == "http" && (h.Kind == gcp.RunHost || h.Kind == gcp.FunctionsHost):
 		return refused("aud %q is http, the audience is https%s", aud, want)
-	case h.Kind == runHost && h.Tag != "":
+	case h.Kind == gcp.RunHost && h.Tag != "":
 		return refused("aud %q is the URL of the tag %q; the audience stays that of the service%s", aud, h.Tag, want)
-	case h.Kind == functionHost:
+	case h.Kind == gcp.FunctionsHost:
 		return a.nearFunction(aud, u, want)
-	case h.Kind == runHost && !a.Gen1:
+	case h.Kind == gcp.RunHost && !a.Gen1:
 		return a.nearRun(aud, u, h, want)
-	case h.Kind == customHost:
+	case h.Kind == gcp.CustomHost:
 		return refused("aud %q is a domain of your own, which counts only as a custom audience%s", aud, want)
 	}
 	return refused("got aud %q%s", aud, want)
@@ -112,13 +106,13 @@ func (a Audiences) near(aud string) AudienceAnswer {
 func (a Audiences) nearFunction(aud string, u *url.URL, want string) AudienceAnswer {
 	answer := AudienceAnswer{State: iam.NotGranted, Custom: !a.CustomKnown && !a.Gen1}
 	switch {
-	case functionPath(u) == "":
+	case gcp.FunctionOf(u) == "":
 		answer.Reason = fmt.Sprintf("aud %q lacks the function's name%s", aud, want)
 	case len(a.Functions) == 0 && !a.Gen1 && len(a.URLs) == 0:
 		return AudienceAnswer{Reason: fmt.Sprintf("got aud %q, and the URL of the function is not known", aud)}
 	case a.Gen1 && len(a.Functions) == 0:
 		return AudienceAnswer{Reason: fmt.Sprintf("got aud %q, and the URL of the function is not known", aud)}
-	case a.Gen1 && contains(a.Functions, strings.TrimSuffix(aud, "/")):
+	case a.Gen1 && slices.Contains(a.Functions, strings.TrimSuffix(aud, "/")):
 		return AudienceAnswer{Reason: fmt.Sprintf("aud %q ends in a slash; whether a gen1 function accepts that is not documented%s", aud, want)}
 	case len(a.Functions) > 0 && strings.HasPrefix(aud, a.Functions[0]+"/"):
 		answer.Reason = fmt.Sprintf("aud %q carries a path behind the function's name%s", aud, want)
@@ -128,17 +122,17 @@ func (a Audiences) nearFunction(aud string, u *url.URL, want string) AudienceAns
 	return answer
 }
 
-func (a Audiences) nearRun(aud string, u *url.URL, h host, want string) AudienceAnswer {
-	base := origin(u)
-	if strings.Trim(u.Path, "/") != "" && (contains(a.URLs, base) || len(a.URLs) == 0) {
+func (a Audiences) nearRun(aud string, u *url.URL, h gcp.Host, want string) AudienceAnswer {
+	base := gcp.Origin(u)
+	if strings.Trim(u.Path, "/") != "" && (slices.Contains(a.URLs, base) || len(a.URLs) == 0) {
 		return AudienceAnswer{State: iam.Granted, Reason: fmt.Sprintf("aud is %q, the service's URL with a path", aud),
 			Supposed: fmt.Sprintf("a path behind the URL is accepted in practice; set the audience to %s to be sure", base)}
 	}
-	if contains(a.URLs, strings.ToLower(strings.TrimSuffix(base, ":"+u.Port()))) {
+	if slices.Contains(a.URLs, strings.ToLower(strings.TrimSuffix(base, ":"+u.Port()))) {
 		return AudienceAnswer{Reason: fmt.Sprintf("aud %q differs from the service's URL in its port or case; whether that is accepted is not documented%s", aud, want)}
 	}
 	for _, known := range a.URLs {
-		k := hostOf(known)
+		k := gcp.HostOf(known)
 		if k.Service != "" && k.Service == h.Service && k.Name != h.Name && k.Tag == "" && (k.Number == "") != (h.Number == "") {
 			return AudienceAnswer{Reason: fmt.Sprintf("aud %q looks like the other URL of the same service, which the evidence does not list%s", aud, want)}
 		}

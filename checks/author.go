@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 )
 
 // The authors of answers. The front end judges the invocation; IAP and the
@@ -104,7 +105,7 @@ func (in *Invocation) byShape(r evidence.Response) authorship {
 		return authorship{who: frontEnd, basis: "a redirect to the same URL over https"}
 	case strings.Contains(r.Body, "Permission '") && strings.Contains(r.Body, "' denied"):
 		return authorship{who: googleAPI, basis: "the body names a permission of the control plane, not of invocation"}
-	case in.host.Kind == googleAPIHost || in.host.Kind == noHost && apiError(r.Body):
+	case in.host.Kind == gcp.APIHost || in.host.Kind == gcp.NoHost && apiError(r.Body):
 		return authorship{who: googleAPI, basis: "the answer is an error of a Google API, and the call no invocation"}
 	case isJSON(r):
 		return authorship{who: container, basis: "the body is JSON, and the front end answers in HTML"}

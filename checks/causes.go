@@ -1,14 +1,14 @@
 package checks
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
-	"cloud.google.com/go/run/apiv2/runpb"
-
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 )
 
 // candidates lists what usually brings about a status in this state of the
@@ -23,9 +23,9 @@ func (in *Invocation) candidates(o *Observation) []candidate {
 	case 404:
 		return in.causes404()
 	case 429, 500, 503:
-		return []candidate{surely(serviceReady, "no instance could serve; the request log says why", in.requestLogs())}
+		return []candidate{surely(serviceReady, "no instance could serve; the request log says why", in.requestLogs()...)}
 	case 502, 504:
-		return []candidate{surely(answerOrigin, "the load balancer or the container timed out", in.balancerLogs())}
+		return []candidate{surely(answerOrigin, "the load balancer or the container timed out", in.balancerLogs()...)}
 	case 301, 302, 307, 308:
 		return []candidate{
 			perhaps(routeHTTPS, "http is redirected to https"),
@@ -44,9 +44,9 @@ func (in *Invocation) otherService() candidate {
 // describedBy is the member of the case that describes the target.
 func (in *Invocation) describedBy() string {
 	if in.Service.Known() && !in.gen1 {
-		return or(in.Service.Source.Document, "service.json")
+		return cmp.Or(in.Service.Source.Document, "service.json")
 	}
-	return or(in.Function.Source.Document, "function.json")
+	return cmp.Or(in.Function.Source.Document, "function.json")
 }
 
 func (in *Invocation) causes401(o *Observation) []candidate {
@@ -97,12 +97,12 @@ func (in *Invocation) notPublicThen(o *Observation) candidate {
 		document = in.layers[b.Layer].document
 		what = "a deployment or an organization policy took the grant of allUsers away"
 	}
-	return perhaps(accessPublic, "", in.changeLogs()).outdated(fmt.Sprintf(
+	return perhaps(accessPublic, "", in.changeLogs()...).outdated(fmt.Sprintf(
 		"the service was not public when it answered %d: %s may be out of date (%s)", o.Status, document, what))
 }
 
 func (in *Invocation) causes403(o *Observation) []candidate {
-	deny := perhaps(accessNotDenied, "a deny policy applies", in.denyCommand()).
+	deny := perhaps(accessNotDenied, "a deny policy applies", in.listDenyPolicies()...).
 		outdated("a deny policy was made or changed since deny-policies.json was read")
 	switch {
 	case in.isPublic():
@@ -117,7 +117,7 @@ func (in *Invocation) causes403(o *Observation) []candidate {
 		in.readPolicy(in.layers[0])...).outdated("the grant had not propagated, or the evidence is newer than the answer: "+
 		"a policy takes about two minutes, sometimes more than seven, a group longer"))
 	if in.credentialKnown() && in.sent.credential.Kind != credential.None {
-		out = append(out, perhaps(credentialPresent, "", in.requestLogs()).
+		out = append(out, perhaps(credentialPresent, "", in.requestLogs()...).
 			outdated("the credential was lost on the way: a redirect or a proxy dropped Authorization"))
 	}
 	out = append(out, deny)
@@ -148,7 +148,7 @@ func (in *Invocation) missingCredential() []candidate {
 // where ingress is all, else 404. gen1 has no such check.
 func (in *Invocation) perimeterWrites(status int) bool {
 	setting, _, known := in.ingress()
-	all := setting == runpb.IngressTraffic_INGRESS_TRAFFIC_ALL
+	all := setting == gcp.IngressAll
 	return !in.gen1 && (!known || all == (status == 403))
 }
 
@@ -157,7 +157,7 @@ func (in *Invocation) byPerimeter() []candidate {
 		return nil
 	}
 	return []candidate{seldom(ingressPerimeter, "a VPC-SC perimeter refused it: the policy audit log would show "+
-		"run.googleapis.com/HttpIngress", in.auditLogs())}
+		"run.googleapis.com/HttpIngress", in.auditLogs()...)}
 }
 
 // byArmor: Cloud Armor has pages of its own, and stands on a load balancer.
@@ -166,13 +166,13 @@ func (in *Invocation) byArmor(o *Observation) []candidate {
 		return nil
 	}
 	return []candidate{seldom(answerOrigin, "Cloud Armor refused it: the load balancer's log would show "+
-		"denied_by_security_policy", in.balancerLogs())}
+		"denied_by_security_policy", in.balancerLogs()...)}
 }
 
 // balanced reports whether the request is known to pass a load balancer or
 // another proxy.
 func (in *Invocation) balanced() bool {
-	return in.host.Kind == customHost || in.origin == evidence.LoadBalancer || in.origin == evidence.InternalLoadBalancer
+	return in.host.Kind == gcp.CustomHost || in.origin == evidence.LoadBalancer || in.origin == evidence.InternalLoadBalancer
 }
 
 func (in *Invocation) causes404() []candidate {
@@ -180,7 +180,7 @@ func (in *Invocation) causes404() []candidate {
 	document := in.describedBy() + " may be out of date"
 	if in.balanced() {
 		out = append(out, surely(routeHost, "the load balancer, its URL mask or the domain mapping leads to another service "+
-			"or to none: the run.app URL would tell", in.balancerLogs()))
+			"or to none: the run.app URL would tell", in.balancerLogs()...))
 	}
 	out = append(out, perhaps(ingressSource, "ingress does not admit the source; nothing is logged then",
 		in.describe()...))
@@ -202,16 +202,16 @@ func (in *Invocation) causes404() []candidate {
 			outdated("ingress does not admit the source any more: "+document+"; nothing is logged then"),
 		perhaps(serviceTraffic, "no revision has the tag of the host"))
 	if in.perimeterWrites(404) {
-		out = append(out, seldom(ingressPerimeter, "a VPC-SC perimeter refused it", in.auditLogs()))
+		out = append(out, seldom(ingressPerimeter, "a VPC-SC perimeter refused it", in.auditLogs()...))
 	}
 	return out
 }
 
 func (in *Invocation) pathWord() string {
 	switch {
-	case in.host.Kind == functionHost:
+	case in.host.Kind == gcp.FunctionsHost:
 		return "the path does not name the function"
-	case in.host.Kind == noHost || in.url != nil && in.url.Path == "/healthz":
+	case in.host.Kind == gcp.NoHost || in.url != nil && in.url.Path == "/healthz":
 		return "the exact path /healthz is the front end's own"
 	}
 	return ""

@@ -1,12 +1,14 @@
 package checks
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"strings"
 
 	"diagnose/internal/caller"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
@@ -19,11 +21,11 @@ func (in *Invocation) configure(audience string) Fix {
 	if c.ServiceAccount == "" {
 		a = in.callingAccount(in.question(in.permission, iam.Identity{}))
 	}
-	word := or(audience, "SERVICE_URL")
+	word := cmp.Or(audience, gcp.ServiceURLWord)
 	change := in.callerChange(c, a.email, word)
 	change.apply = func(s evidence.Snapshot) evidence.Snapshot {
 		fixed := s.Caller.Or(caller.Caller{})
-		fixed.Token, fixed.Audience, fixed.AudienceGiven, fixed.ServiceAccount = caller.IDToken, audience, true, a.email
+		fixed.Token, fixed.Audience, fixed.ServiceAccount = caller.IDToken, audience, a.email
 		s.Caller = evidence.Known(fixed, s.Caller.Source)
 		return s
 	}
@@ -37,12 +39,12 @@ func (in *Invocation) configure(audience string) Fix {
 
 // callerWord names a configured caller in a sentence.
 func callerWord(c caller.Caller) string {
-	id := parseName(c.Name).ID
+	id := callerName(c).ID
 	switch c.Kind {
 	case "cloud-scheduler":
 		return strings.TrimSpace("the Cloud Scheduler job " + id)
 	case "cloud-tasks":
-		return strings.TrimSpace("the Cloud Tasks queue " + collection(c.Name, "queues"))
+		return strings.TrimSpace("the Cloud Tasks queue " + id)
 	case "pubsub-push":
 		return strings.TrimSpace("the push subscription " + id)
 	case "workflows":
@@ -55,71 +57,71 @@ func callerWord(c caller.Caller) string {
 	return "the caller"
 }
 
-// collection returns the ID behind a collection in a resource name, "" where
-// it has none: a task is named below its queue.
-func collection(name, of string) string {
-	_, rest, ok := strings.Cut(name, "/"+of+"/")
-	if id, _, _ := strings.Cut(rest, "/"); ok {
-		return id
+// callerKinds are the names that Google gives to configured callers.
+var callerKinds = map[string]gcp.Name{
+	"cloud-scheduler": {Host: gcp.SchedulerAPI, Collection: "jobs"},
+	"cloud-tasks":     {Host: gcp.TasksAPI, Collection: "queues"}, // a task is named below its queue
+	"pubsub-push":     {Host: gcp.PubSubAPI, Collection: "subscriptions"},
+	"eventarc":        {Host: gcp.EventarcAPI, Collection: "triggers"},
+	"workflows":       {Host: gcp.WorkflowsAPI, Collection: "workflows"},
+}
+
+// callerName names a configured caller, as far as its document does.
+func callerName(c caller.Caller) gcp.Name {
+	n := callerKinds[c.Kind]
+	n.ID = gcp.Part(c.Name, n.Collection)
+	if short := parsed(c.Name); short.Collection == "" && n.ID == "" {
+		n.ID = short.ID
 	}
-	return ""
+	n.Location = gcp.Part(c.Name, "locations")
+	n.Project = cmp.Or(gcp.Part(c.Name, "projects"), c.Project)
+	return n
 }
 
 // callerChange is the change of a caller's configuration. Sources: gcloud's
 // reference, and for what gcloud does not set the reference of the service.
 func (in *Invocation) callerChange(c caller.Caller, sa, audience string) Fix {
-	n := parseName(c.Name)
-	place := "--location=" + or(dashless(n.Location), in.regionWord())
-	project := "--project=" + or(dashless(n.Project), dashless(c.Project), in.projectWord())
-	run := func(words, value string, flags ...string) Command {
-		return command(words, value, append([]string{place, project}, flags...)...)
-	}
+	n := callerName(c)
+	n.Location, n.Project = cmp.Or(n.Location, in.location()), cmp.Or(n.Project, in.projectName().ID)
+	endpoint := cmp.Or(shownURL(c.URL), in.callTarget())
+	f := Fix{Commands: shell(n.SendIDToken(sa, audience, endpoint))}
 	switch c.Kind {
 	case "cloud-scheduler":
-		return Fix{Commands: []Command{run("scheduler jobs update http", or(n.ID, "JOB"),
-			"--oidc-service-account-email="+sa, "--oidc-token-audience="+audience)}}
 	case "cloud-tasks":
-		return Fix{Commands: []Command{run("tasks queues update", or(collection(c.Name, "queues"), "QUEUE"),
-			"--http-oidc-service-account-email-override="+sa, "--http-oidc-token-audience-override="+audience)},
-			Caution: "the override counts for every task of the queue; " +
-				"code that creates tasks can set oidcToken.audience instead"}
+		f.Caution = "the override counts for every task of the queue; " +
+			"code that creates tasks can set oidcToken.audience instead"
 	case "pubsub-push":
-		return in.pushChange(c, or(n.ID, "SUBSCRIPTION"), project, sa, audience)
-	case "eventarc":
-		return Fix{Commands: []Command{run("eventarc triggers update", or(n.ID, "TRIGGER"), "--service-account="+sa)}}
-	case "workflows":
-		f := Fix{Snippets: []Snippet{{Language: "yaml", Where: "in args of the http step",
-			Text: "auth:\n  type: OIDC\n  audience: " + quoted(audience)}}}
-		if c.ServiceAccount == "" {
-			f.Commands = []Command{run("workflows deploy", or(n.ID, "WORKFLOW"), "--source=SOURCE_FILE",
-				"--service-account="+sa)}
-			f.Caution = "the workflow calls with its own service account, which must be that one"
+		if strings.Contains(endpoint, "…") {
+			f.Commands[0].Note = "put the values of the endpoint's query back"
 		}
-		return f
+	case "eventarc":
+		f.Commands = shell(n.Update("--service-account=" + sa))
+	case "workflows":
+		return workflowChange(c, n, sa, audience)
 	case "api-gateway":
 		return in.gatewayChange(c, sa, audience)
+	default:
+		return Fix{}
 	}
-	return Fix{}
+	return f
 }
 
-// pushChange states the endpoint again, as gcloud wants it.
-func (in *Invocation) pushChange(c caller.Caller, id, project, sa, audience string) Fix {
-	endpoint := or(shownURL(c.URL), in.callTarget())
-	push := command("pubsub subscriptions modify-push-config", id, project, "--push-endpoint="+endpoint,
-		"--push-auth-service-account="+sa, "--push-auth-token-audience="+audience)
-	if strings.Contains(endpoint, "…") {
-		push.Note = "put the values of the endpoint's query back"
+func workflowChange(c caller.Caller, n gcp.Name, sa, audience string) Fix {
+	f := Fix{Snippets: []Snippet{{Language: "yaml", Where: "in args of the http step",
+		Text: "auth:\n  type: OIDC\n  audience: " + quoted(audience)}}}
+	if c.ServiceAccount == "" {
+		f.Commands = shell(n.Update("--source=SOURCE_FILE", "--service-account="+sa))
+		f.Caution = "the workflow calls with its own service account, which must be that one"
 	}
-	return Fix{Commands: []Command{push}}
+	return f
 }
 
 func (in *Invocation) gatewayChange(c caller.Caller, sa, audience string) Fix {
-	address := or(shownURL(c.URL), origin(in.ownURL()))
+	address := cmp.Or(shownURL(c.URL), gcp.Origin(in.ownURL()))
 	text := "x-google-backend:\n  address: " + quoted(address) + "\n  jwt_audience: " + quoted(audience)
 	f := Fix{Snippets: []Snippet{{Language: "yaml", Where: "in the OpenAPI document of the gateway", Text: text}}}
 	if c.ServiceAccount == "" {
-		f.Commands = []Command{in.project("api-gateway api-configs create", "CONFIG_ID", "--api=API_ID",
-			"--openapi-spec=SPEC_FILE", "--backend-auth-service-account="+sa)}
+		f.Commands = shell(gcp.CreateAPIConfig(sa, in.projectID()))
 		f.Caution = "the gateway calls with the service account of its API config, which must be that one"
 	}
 	return f
@@ -130,5 +132,5 @@ func (in *Invocation) ownURL() *url.URL {
 	if u, err := url.Parse(in.audiences.Preferred()); err == nil && u.Host != "" {
 		return u
 	}
-	return &url.URL{Scheme: "https", Host: "SERVICE_URL"}
+	return &url.URL{Scheme: "https", Host: gcp.ServiceURLWord}
 }

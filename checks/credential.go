@@ -1,11 +1,13 @@
 package checks
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 )
 
 var credentialGate = Gate{"credential", "403, 401", []Check{credentialPresent, credentialHeader, credentialKind}}
@@ -73,7 +75,7 @@ func (in *Invocation) sentWhat() string {
 	case in.delivery:
 		return "the event source sends an ID token of the trigger's service account"
 	case in.sent.config:
-		return fmt.Sprintf("%s is configured to send %s", or(in.configured().Kind, "the caller"), an(in.sent.credential.Kind.String()))
+		return fmt.Sprintf("%s is configured to send %s", cmp.Or(in.configured().Kind, "the caller"), an(in.sent.credential.Kind.String()))
 	case in.sent.supposed && federatedWhy(in.principal) != "":
 		return "supposing that " + in.principal + " calls"
 	case in.sent.supposed:
@@ -95,7 +97,7 @@ func (in *Invocation) absence() string {
 	case in.request.Method == "OPTIONS":
 		return "a CORS preflight (OPTIONS) never carries a credential, and the service is private"
 	case in.sent.config:
-		return fmt.Sprintf("%s is configured to send no token, and the service is private", or(in.configured().Kind, "the caller"))
+		return fmt.Sprintf("%s is configured to send no token, and the service is private", cmp.Or(in.configured().Kind, "the caller"))
 	case in.request.Headers.Get("X-Goog-Api-Key") != "" || in.request.Headers.Get("X-Api-Key") != "" || (in.url != nil && in.url.Query().Has("key")):
 		return "the request carries an API key, which is no credential here, and the service is private"
 	case in.client == "browser":
@@ -198,7 +200,7 @@ own and must impersonate a service account. An access token is right where the t
 		case in.sent.supposed && federatedWhy(in.principal) != "":
 			f := fail(federatedWhy(in.principal), rejected, in.sent.source)
 			return in.refuse(withFixes(f, in.mint()))
-		case in.host.Kind == googleAPIHost && c.Kind == credential.AccessToken:
+		case in.host.Kind == gcp.APIHost && c.Kind == credential.AccessToken:
 			return pass("an access token is the right kind for a Google API", in.sent.source)
 		case c.JWT():
 			return pass(fmt.Sprintf("%s is a JWT", c.Kind), in.sent.source)

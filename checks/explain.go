@@ -114,7 +114,7 @@ func (in *Invocation) byOthers(o *Observation) []Explanation {
 // documents let the request in anyway and the front end has no reason to
 // refuse it.
 func (in *Invocation) withContainer(v *Verdict, o *Observation, all []candidate) []candidate {
-	own := surely(answerOrigin, "the container, or a proxy before it, gave its own answer", in.requestLogs())
+	own := surely(answerOrigin, "the container, or a proxy before it, gave its own answer", in.requestLogs()...)
 	switch {
 	case v.Decision == Allowed && (in.isPublic() || !slices.Contains([]int{401, 403}, o.Status)):
 		return append([]candidate{own}, all...)

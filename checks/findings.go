@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"errors"
 
 	"diagnose/internal/evidence"
@@ -55,4 +56,4 @@ func reasonOf[T any](f evidence.Fact[T]) string {
 }
 
 // subject names a principal in a sentence.
-func subject(member string) string { return or(member, "the caller") }
+func subject(member string) string { return cmp.Or(member, "the caller") }

@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"cloud.google.com/go/iam/apiv1/iampb"
 	denypb "cloud.google.com/go/iam/apiv2/iampb"
 	"cloud.google.com/go/run/apiv2/runpb"
+	"google.golang.org/protobuf/proto"
 
 	"diagnose/internal/evidence"
 	"diagnose/internal/gcp"
@@ -44,18 +46,15 @@ func changeService(s evidence.Snapshot, change func(*runpb.Service)) evidence.Sn
 	if fn, ok := s.Function.Get(); ok && fn.Function != nil && fn.ServiceConfig != nil {
 		var probe runpb.Service
 		change(&probe)
-		if i, ok := functionIngress[probe.Ingress]; ok {
-			fn.Function = edit(fn.Function, func(f *functionspb.Function) { f.ServiceConfig.IngressSettings = i })
+		to := gcp.ParseIngress(probe.Ingress.String()).Functions()
+		if i := functionspb.ServiceConfig_IngressSettings_value[to]; probe.Ingress != 0 && i != 0 {
+			fn.Function = edit(fn.Function, func(f *functionspb.Function) {
+				f.ServiceConfig.IngressSettings = functionspb.ServiceConfig_IngressSettings(i)
+			})
 			s.Function = evidence.Known(fn, s.Function.Source)
 		}
 	}
 	return s
-}
-
-var functionIngress = map[runpb.IngressTraffic]functionspb.ServiceConfig_IngressSettings{
-	runpb.IngressTraffic_INGRESS_TRAFFIC_ALL:                    functionspb.ServiceConfig_ALLOW_ALL,
-	runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_ONLY:          functionspb.ServiceConfig_ALLOW_INTERNAL_ONLY,
-	runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER: functionspb.ServiceConfig_ALLOW_INTERNAL_AND_GCLB,
 }
 
 // changeRequest returns the evidence with a changed request.
@@ -141,22 +140,21 @@ func (in *Invocation) grantAs(member string, terraform any) Fix {
 		return f
 	}
 	_, who, _ := strings.Cut(member, ":")
-	who, _, _ = strings.Cut(or(who, member), "@")
-	words, id := "run services add-iam-policy-binding", in.serviceWord()
+	who, _, _ = strings.Cut(cmp.Or(who, member), "@")
+	target := in.targetName()
 	kind, place, key := "google_cloud_run_v2_service_iam_member", "location", "name"
 	if in.gen1 {
-		words, id = "functions add-iam-policy-binding", in.functionWord()
 		kind, place, key = "google_cloudfunctions_function_iam_member", "region", "cloud_function"
 	}
-	f.Commands = []Command{in.placed(words, id, "--member="+member, "--role="+role)}
-	f.Terraform = terraformResource(kind, id+"_invoker_"+who, gcp.Argument{Name: "project", Value: in.projectWord()},
-		gcp.Argument{Name: place, Value: in.regionWord()}, gcp.Argument{Name: key, Value: id}, gcp.Argument{Name: "role", Value: role}, gcp.Argument{Name: "member", Value: terraform})
+	f.Commands = shell(target.AddBinding(member, role))
+	f.Terraform = terraformResource(kind, target.ID+"_invoker_"+who, gcp.Argument{Name: "project", Value: in.projectName().ID},
+		gcp.Argument{Name: place, Value: target.Location}, gcp.Argument{Name: key, Value: target.ID}, gcp.Argument{Name: "role", Value: role}, gcp.Argument{Name: "member", Value: terraform})
 	return f
 }
 
 // terraformService names the Terraform resource of the service in words.
 func (in *Invocation) terraformService() string {
-	return "the resource google_cloud_run_v2_service of " + in.serviceWord()
+	return "the resource google_cloud_run_v2_service of " + in.serviceName().ID
 }
 
 // addCustomAudience lets the service accept an audience of the user's own: a
@@ -165,13 +163,9 @@ func (in *Invocation) terraformService() string {
 // client IDs, https://developers.google.com/apps-script/guides/services/cloud-run.
 func (in *Invocation) addCustomAudience(aud string) Fix {
 	all := append(slices.Clone(in.service().GetCustomAudiences()), aud)
-	flag := "--add-custom-audiences=" + aud
-	if strings.Contains(aud, ",") { // https://docs.cloud.google.com/sdk/gcloud/reference/topic/escaping
-		flag = "--add-custom-audiences=^|^" + aud
-	}
 	return Fix{
 		ID: "add-custom-audience", Summary: fmt.Sprintf("Let the service accept the audience %s", aud),
-		Commands:  []Command{in.placed("run services update", in.serviceWord(), flag)},
+		Commands:  shell(in.serviceName().AddCustomAudience(aud)),
 		Terraform: terraformAttribute(in.terraformService(), "custom_audiences", all),
 		Caution:   "this makes a new revision; every token that Google mints for that audience is then accepted",
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
@@ -181,22 +175,24 @@ func (in *Invocation) addCustomAudience(aud string) Fix {
 }
 
 // setIngress opens ingress to one more origin.
-func (in *Invocation) setIngress(to runpb.IngressTraffic, flag, functionFlag, caution string) Fix {
+func (in *Invocation) setIngress(to gcp.Ingress, caution string) Fix {
 	f := Fix{
-		ID: "set-ingress-" + flag, Summary: "Set ingress to " + flag, Caution: caution,
-		Commands:  []Command{in.placed("run services update", in.serviceWord(), "--ingress="+flag)},
-		Terraform: terraformAttribute(in.terraformService(), "ingress", to.String()),
+		ID: "set-ingress-" + to.String(), Summary: "Set ingress to " + to.String(), Caution: caution,
+		Commands:  shell(in.serviceName().SetIngress(to)),
+		Terraform: terraformAttribute(in.terraformService(), "ingress", to.Run()),
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
-			return changeService(s, func(svc *runpb.Service) { svc.Ingress = to })
+			return changeService(s, func(svc *runpb.Service) {
+				svc.Ingress = runpb.IngressTraffic(runpb.IngressTraffic_value[to.Run()])
+			})
 		},
 	}
 	if in.function {
-		f.Commands = []Command{in.placed("functions deploy", in.functionWord(), "--ingress-settings="+functionFlag)}
-		of := "service_config of the resource google_cloudfunctions2_function of " + in.functionWord()
+		f.Commands = shell(in.functionName().SetIngress(to))
+		of := "service_config of the resource google_cloudfunctions2_function of " + in.functionName().ID
 		if in.gen1 {
-			of = "the resource google_cloudfunctions_function of " + in.functionWord()
+			of = "the resource google_cloudfunctions_function of " + in.functionName().ID
 		}
-		f.Terraform = terraformAttribute(of, "ingress_settings", functionIngress[to].String())
+		f.Terraform = terraformAttribute(of, "ingress_settings", to.Functions())
 	}
 	return f
 }
@@ -218,16 +214,15 @@ func (in *Invocation) callURLFix(id, summary string, u *url.URL) Fix {
 func (in *Invocation) exemptFromDeny(d iam.Denial, member string) Fix {
 	principal := denyPrincipal(member)
 	policy := in.DenyPolicies.Or(nil)[d.Policy]
-	id := policy.GetName()[strings.LastIndex(policy.GetName(), "/")+1:]
+	on, id, _ := gcp.ParseDenyPolicy(policy.GetName())
 	rule := policy.GetRules()[d.Rule].GetDenyRule()
 	all := map[string]any{"exceptionPrincipals": append(slices.Clone(rule.GetExceptionPrincipals()), principal)}
 	except, _ := json.MarshalIndent(all, "", "  ") // strings: no error
 	return Fix{
 		ID: "except-from-deny",
 		Summary: fmt.Sprintf("Add %s to exceptionPrincipals of rule %d of the deny policy %s",
-			or(principal, "the caller"), d.Rule, id),
-		Commands: []Command{command("iam policies update", id, "--attachment-point="+iam.AttachmentPoint(policy.GetName()),
-			"--kind=denypolicies", "--policy-file=POLICY_FILE")},
+			cmp.Or(principal, "the caller"), d.Rule, id),
+		Commands: shell(on.UpdateDenyPolicy(id)),
 		Snippets: []Snippet{{Language: "json", Where: fmt.Sprintf("in rules[%d].denyRule of POLICY_FILE", d.Rule),
 			Text: string(except)}},
 		Caution: "a deny policy is somebody's decision: ask its owner first",
@@ -248,7 +243,7 @@ func (in *Invocation) exemptFromDeny(d iam.Denial, member string) Fix {
 func (in *Invocation) enableDefaultURL() Fix {
 	return Fix{
 		ID: "enable-default-url", Summary: "Turn the default URL of the service on",
-		Commands:  []Command{in.placed("run services update", in.serviceWord(), "--default-url")},
+		Commands:  shell(in.serviceName().Update("--default-url")),
 		Terraform: terraformAttribute(in.terraformService(), "default_uri_disabled", false),
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
 			return changeService(s, func(svc *runpb.Service) { svc.DefaultUriDisabled = false })
@@ -262,15 +257,14 @@ func (in *Invocation) grantOnProject(id, role, member string) Fix {
 	who, _, _ = strings.Cut(who, "@")
 	return Fix{
 		ID: id, Summary: fmt.Sprintf("Grant %s on the project to %s", role, member),
-		Commands: []Command{command("projects add-iam-policy-binding", in.projectWord(), "--member="+member,
-			"--role="+role, "--condition=None")},
+		Commands: shell(in.projectName().AddBinding(member, role)),
 		Terraform: terraformResource("google_project_iam_member", strings.TrimPrefix(id, "grant-")+"_"+who,
-			gcp.Argument{Name: "project", Value: in.projectWord()}, gcp.Argument{Name: "role", Value: role}, gcp.Argument{Name: "member", Value: member}),
+			gcp.Argument{Name: "project", Value: in.projectName().ID}, gcp.Argument{Name: "role", Value: role}, gcp.Argument{Name: "member", Value: member}),
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
 			ancestors := slices.Clone(s.Ancestors.Or(nil))
 			i := slices.IndexFunc(ancestors, func(a evidence.Ancestor) bool { return a.Type == "project" })
 			if i < 0 {
-				ancestors = append(ancestors, evidence.Ancestor{ID: in.projectWord(), Type: "project"})
+				ancestors = append(ancestors, evidence.Ancestor{ID: in.projectName().ID, Type: "project"})
 				i = len(ancestors) - 1
 			}
 			ancestors[i].Policy = changePolicy(ancestors[i].Policy, func(p *iampb.Policy) {
@@ -280,4 +274,11 @@ func (in *Invocation) grantOnProject(id, role, member string) Fix {
 			return s
 		},
 	}
+}
+
+// edit returns a deep copy of a message after f has changed it.
+func edit[M proto.Message](m M, f func(M)) M {
+	c := proto.Clone(m).(M)
+	f(c)
+	return c
 }

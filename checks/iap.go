@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
@@ -67,7 +69,7 @@ func (in *Invocation) beforeIAP(id string, run func(*Invocation) Finding) Findin
 	}
 	f.Assumes = append(f.Assumes, Assumption{
 		Text:   "no policy on all of IAP's resources of the project or region opens IAP",
-		Gather: []Command{gcloud("iap", "web", "get-iam-policy", "--project="+in.projectWord(), "--format=json")},
+		Gather: shell(gcp.GetIAPPolicies(in.projectID())),
 	})
 	return f
 }
@@ -76,7 +78,7 @@ func (in *Invocation) beforeIAP(id string, run func(*Invocation) Finding) Findin
 var (
 	optionsAllowed  = &iappb.AccessSettings{CorsSettings: &iappb.CorsSettings{AllowHttpOptions: wrapperspb.Bool(true)}}
 	otherIdentities = &iappb.AccessSettings{GcipSettings: &iappb.GcipSettings{TenantIds: []string{"tenant"}}}
-	otherAudience   = &iappb.AccessSettings{OauthSettings: &iappb.OAuthSettings{ClientId: wrapperspb.String("other.apps.googleusercontent.com")}}
+	otherAudience   = &iappb.AccessSettings{OauthSettings: &iappb.OAuthSettings{ClientId: wrapperspb.String("other" + gcp.OAuthClientSuffix)}}
 )
 
 // ownAudience are settings that accept the audiences of the request's token.
@@ -276,7 +278,7 @@ func (in *Invocation) iapAccess(id iam.Identity, who string) Finding {
 		f := pass(fmt.Sprintf("%s may pass IAP through %s on %s", subject(who), d.Binding.Role, in.iapLayer(d.Binding)), in.citeIAP(d.Binding))
 		f.Assumes = []Assumption{{Text: "no principal access boundary of the caller blocks " + iam.AccessViaIAP}}
 		if slices.ContainsFunc(d.Open, func(o iam.Open) bool { return o.Document == iam.DenyDocuments }) {
-			f.Assumes = append(f.Assumes, Assumption{Document: "deny-policies.json", Text: "no deny policy denies " + iam.AccessViaIAP + " to the caller", Gather: []Command{in.denyCommand()}})
+			f.Assumes = append(f.Assumes, Assumption{Document: "deny-policies.json", Text: "no deny policy denies " + iam.AccessViaIAP + " to the caller", Gather: in.listDenyPolicies()})
 		}
 		return f
 	case d.Way == iam.ByDenyRule:
@@ -293,14 +295,14 @@ func (in *Invocation) iapAccess(id iam.Identity, who string) Finding {
 	if d.Binding == nil && !in.IAPPolicy.Known() {
 		reason = "IAP's policy was not read" + reasonOf(in.IAPPolicy)
 	}
-	f := unknown(fmt.Sprintf("IAP is on, and whether %s may pass it is not known: %s", subject(who), reason), in.iapPolicyCommand())
+	f := unknown(fmt.Sprintf("IAP is on, and whether %s may pass it is not known: %s", subject(who), reason), shell(in.iapName().GetPolicy())...)
 	f.Cites, f.Fixes = []evidence.Source{in.Service.Source.At("/iapEnabled")}, in.grantAccessor(who)
 	return f
 }
 
 var iapAgent = iapCheck(Check{
 	ID: "iap-agent", Title: "permission of IAP's service agent", Ref: iapPage, Confidence: Documented, Admits: true,
-	Doc: `Behind IAP, Cloud Run checks IAP's service agent service-PROJECT_NUMBER@gcp-sa-iap.iam.gserviceaccount.com, which needs
+	Doc: `Behind IAP, Cloud Run checks IAP's service agent ` + gcp.IAPAgent(gcp.ProjectNumberWord) + `, which needs
 run.routes.invoke on the service, even for people who have it themselves. The console grants it; gcloud and Terraform leave
 that to the user. allUsers with the invoker role, or the invoker check off, serve as well.`,
 }, func(in *Invocation) Finding {
@@ -312,7 +314,7 @@ that to the user. allUsers with the invoker role, or the invoker check off, serv
 		how, cites := in.openToAll()
 		return pass("IAP's service agent needs no grant: "+how, cites...)
 	case agent == "":
-		return unknown("IAP's service agent is named by the project's number, which is not known", in.projectCommand())
+		return unknown("IAP's service agent is named by the project's number, which is not known", in.describeProject()...)
 	}
 	return in.grantFinding(in.checked, agent, func() []Fix { return []Fix{in.grantAgent(agent)} })
 })
@@ -323,7 +325,7 @@ var iapNotSetUp = []string{"iap for cloud run app is not set up correctly", "iap
 
 // iapNotSetUp answers where IAP itself reported that.
 func (in *Invocation) iapNotSetUp() Finding {
-	agent := or(in.iapAgent(), "serviceAccount:service-PROJECT_NUMBER@gcp-sa-iap.iam.gserviceaccount.com")
+	agent := cmp.Or(in.iapAgent(), accountMember(gcp.IAPAgent(gcp.ProjectNumberWord)))
 	f := in.grantFinding(in.identityOf(agent), agent, func() []Fix { return []Fix{in.grantAgent(agent)} })
 	if f.Outcome != Unknown {
 		return f

@@ -18,11 +18,6 @@ import (
 	"diagnose/internal/iam"
 )
 
-func (in *Invocation) iapGrantCommand(member string) Command {
-	return in.placed("iap web add-iam-policy-binding", "", "--resource-type=cloud-run", "--service="+in.serviceWord(),
-		"--member="+member, "--role="+accessorRole)
-}
-
 // grantAccessor lets a caller pass IAP.
 func (in *Invocation) grantAccessor(member string) []Fix { return in.grantAccessorAs(member, member) }
 
@@ -35,10 +30,10 @@ func (in *Invocation) grantAccessorAs(member string, terraform any) []Fix {
 	who, _, _ = strings.Cut(who, "@")
 	return []Fix{{
 		ID: "grant-iap-accessor", Summary: fmt.Sprintf("Grant %s on %s to %s", accessorRole, in.resource(), member),
-		Commands: []Command{in.iapGrantCommand(member)},
-		Terraform: terraformResource("google_iap_web_cloud_run_service_iam_member", in.serviceWord()+"_accessor_"+who,
-			gcp.Argument{Name: "project", Value: in.projectWord()}, gcp.Argument{Name: "location", Value: in.regionWord()},
-			gcp.Argument{Name: "cloud_run_service_name", Value: in.serviceWord()}, gcp.Argument{Name: "role", Value: accessorRole}, gcp.Argument{Name: "member", Value: terraform}),
+		Commands: shell(in.iapName().AddBinding(member, accessorRole)),
+		Terraform: terraformResource("google_iap_web_cloud_run_service_iam_member", in.serviceName().ID+"_accessor_"+who,
+			gcp.Argument{Name: "project", Value: in.projectName().ID}, gcp.Argument{Name: "location", Value: in.serviceName().Location},
+			gcp.Argument{Name: "cloud_run_service_name", Value: in.serviceName().ID}, gcp.Argument{Name: "role", Value: accessorRole}, gcp.Argument{Name: "member", Value: terraform}),
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
 			s.IAPPolicy = changePolicy(s.IAPPolicy, func(p *iampb.Policy) {
 				p.Bindings = append(p.Bindings, &iampb.Binding{Role: accessorRole, Members: []string{member}})
@@ -124,7 +119,7 @@ func (in *Invocation) iapClient() string {
 		return clients[0]
 	}
 	for _, aud := range in.iapSent().credential.Claims.Audience {
-		if strings.HasSuffix(aud, oauthClient) && aud != gcloudClient && aud != adcClient && !in.IAPSettings.Known() {
+		if strings.HasSuffix(aud, gcp.OAuthClientSuffix) && aud != gcp.GcloudClient && aud != gcp.ADCClient && !in.IAPSettings.Known() {
 			return aud
 		}
 	}
@@ -147,7 +142,7 @@ func (in *Invocation) signedJWT(a account) Fix {
 		u.RawQuery = ""
 		target = u.String()
 	}
-	sign := in.project("iam service-accounts sign-jwt", "CLAIMS_FILE", "TOKEN_FILE", "--iam-account="+a.email)
+	sign := Command{Argv: gcp.SignJWT(a.email, in.projectID())}
 	read := Command{Into: "TOKEN", Argv: []string{"cat", "TOKEN_FILE"}}
 	claims := fmt.Sprintf("{\n  \"iss\": %[1]s,\n  \"sub\": %[1]s,\n  \"aud\": %[2]s,\n"+
 		"  \"iat\": SECONDS_NOW,\n  \"exp\": SECONDS_IN_AN_HOUR\n}", quoted(a.email), quoted(target))
@@ -184,8 +179,7 @@ func (in *Invocation) signIn(member string) Fix {
 func (in *Invocation) allowOptions() Fix {
 	return Fix{
 		ID: "allow-options", Summary: "Let IAP pass OPTIONS without a credential",
-		Commands: []Command{in.placed("iap settings set", "SETTINGS_FILE", "--resource-type=cloud-run",
-			"--service="+in.serviceWord())},
+		Commands: shell(in.iapName().SetIAPSettings()),
 		Snippets: []Snippet{{Language: "yaml", Where: "SETTINGS_FILE",
 			Text: "accessSettings:\n  corsSettings:\n    allowHttpOptions: true"}},
 		Caution: "the container must then answer OPTIONS itself",

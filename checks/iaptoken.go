@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"diagnose/internal/credential"
+	"diagnose/internal/gcp"
 )
 
 var iapToken = iapCheck(Check{
@@ -103,12 +104,12 @@ func (in *Invocation) iapAudience(got sent) Finding {
 	if id := oauth.GetClientId().GetValue(); id != "" {
 		accepted = append(accepted, id)
 	}
-	isClient := strings.HasSuffix(auds[0], ".apps.googleusercontent.com")
+	isClient := strings.HasSuffix(auds[0], gcp.OAuthClientSuffix)
 	switch {
 	case slices.ContainsFunc(auds, func(a string) bool { return slices.Contains(accepted, a) }):
 		return pass(fmt.Sprintf("aud %q is one of IAP's", auds[0]), src, in.IAPSettings.Source.At("/accessSettings/oauthSettings"))
 	case oauth.GetClientId().GetValue() == "" && isClient:
-		return assume("iap-settings.json", fmt.Sprintf("whether aud %q is IAP's OAuth client is not known", auds[0]), fmt.Sprintf("%q is IAP's OAuth client, or one of its programmatic clients", auds[0]), in.iapSettingsCommand())
+		return assume("iap-settings.json", fmt.Sprintf("whether aud %q is IAP's OAuth client is not known", auds[0]), fmt.Sprintf("%q is IAP's OAuth client, or one of its programmatic clients", auds[0]), shell(in.iapName().GetIAPSettings())...)
 	case isClient:
 		return withFixes(fail(fmt.Sprintf("IAP refuses the token: aud %q is not one of %q", auds[0], accepted), Answer{Status: 401}, src), in.iapMint())
 	}

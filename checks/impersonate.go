@@ -1,11 +1,13 @@
 package checks
 
 import (
+	"cmp"
 	"encoding/json"
 	"regexp"
 	"strings"
 
 	"diagnose/internal/credential"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
@@ -16,7 +18,7 @@ func (in *Invocation) impersonate(o outsider) []Fix {
 	if !ok {
 		a = in.callingAccount(in.question(in.permission, iam.Identity{}))
 	}
-	aud := or(in.audiences.Preferred(), "SERVICE_URL")
+	aud := cmp.Or(in.audiences.Preferred(), gcp.ServiceURLWord)
 	var parts []Fix
 	parts = append(parts, in.create(a))
 	if !a.known {
@@ -56,26 +58,19 @@ func (in *Invocation) outsideCall(o outsider, a account, aud string) Fix {
 	case o.from == credential.GitHub, in.client == "github-actions" && o.kind == iam.Workload:
 		return Fix{Snippets: []Snippet{in.githubStep(a.email, o.provider, aud)}}
 	case o.kind == iam.Kubernetes:
-		annotate := Command{Argv: []string{"kubectl", "annotate", "serviceaccount", or(o.name, "KSA"),
-			"--namespace=" + or(o.namespace, "NAMESPACE"), "iam.gke.io/gcp-service-account=" + a.email}}
+		annotate := Command{Argv: []string{"kubectl", "annotate", "serviceaccount", cmp.Or(o.name, "KSA"),
+			"--namespace=" + cmp.Or(o.namespace, "NAMESPACE"), "iam.gke.io/gcp-service-account=" + a.email}}
 		mint := metadataToken(aud)
 		mint.Into, mint.Note = "TOKEN", "in the pod"
 		return Fix{Commands: []Command{annotate, mint, in.callCommand()}}
 	case o.kind == iam.Agent:
 		return Fix{Snippets: []Snippet{generateIDToken(a.email, aud, "sent by the agent, with its own access token")}}
 	case o.kind == iam.Workforce:
-		login := command("auth login", "", "--login-config=LOGIN_CONFIG_FILE")
-		return Fix{Commands: []Command{login, print, in.callCommand()}}
+		return Fix{Commands: append(shell(gcp.LoginWorkforce()), print, in.callCommand())}
 	}
-	config := []string{"--output-file=CREDENTIALS_FILE"}
-	if strings.Contains(o.member, "/attribute.aws_") || in.sent.credential.Provider() == "AWS" {
-		config = append(config, "--aws")
-	} else {
-		config = append(config, "--credential-source-file=SUBJECT_TOKEN_FILE")
-	}
+	aws := strings.Contains(o.member, "/attribute.aws_") || in.sent.credential.Provider() == "AWS"
 	return Fix{
-		Commands: []Command{command("iam workload-identity-pools create-cred-config", o.provider, config...),
-			command("auth login", "", "--cred-file=CREDENTIALS_FILE"), print, in.callCommand()},
+		Commands: append(shell(gcp.CredentialConfig(o.provider, aws), gcp.LoginWorkload()), print, in.callCommand()),
 		Snippets: []Snippet{generateIDToken(a.email, aud,
 			"the same without gcloud, with the federated access token of "+o.provider)},
 	}
@@ -135,10 +130,10 @@ func quoted(s string) string {
 func (in *Invocation) iapForWorkforce(o outsider) Fix {
 	return Fix{
 		ID: "iap-for-workforce", Summary: "Put IAP in front of the service, with the workforce pool as its identity source",
-		Commands: []Command{in.placed("run services update", in.serviceWord(), "--iap"), in.iapGrantCommand(o.member)},
+		Commands: shell(in.serviceName().Update("--iap"), in.iapName().AddBinding(o.member, accessorRole)),
 		Snippets: []Snippet{{Language: "yaml", Where: "in the settings of IAP (gcloud iap settings set)",
 			Text: "accessSettings:\n  identitySources:\n  - WORKFORCE_IDENTITY_FEDERATION\n" +
-				"  workforceIdentitySettings:\n    workforcePools:\n    - " + quoted(or(workforcePool(o.member), "POOL"))}},
+				"  workforceIdentitySettings:\n    workforcePools:\n    - " + quoted(cmp.Or(workforcePool(o.member), "POOL"))}},
 		Caution: "diagnose cannot check what IAP makes of a workforce identity",
 	}
 }

@@ -5,9 +5,9 @@ import (
 	"slices"
 
 	"cloud.google.com/go/functions/apiv2/functionspb"
-	"cloud.google.com/go/run/apiv2/runpb"
 
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 )
 
 var ingressGate = Gate{"ingress", "404, 403", []Check{ingressSource, ingressPerimeter}}
@@ -29,17 +29,17 @@ which is not logged, whatever token it carries.`,
 		if !known {
 			return unknown("the ingress setting was not read"+reasonOf(in.Service), in.describe()...)
 		}
-		from := fmt.Sprintf("ingress %s, the request comes from %s", ingressWord(setting), in.originWord())
+		from := fmt.Sprintf("ingress %s, the request comes from %s", setting.String(), in.originWord())
 		if why, ok := in.admitted(setting); ok {
 			return pass(from+why, src)
 		}
 		if in.gen1Push() {
-			f := fail("ingress is "+ingressWord(setting)+", and for a gen1 function a push of Pub/Sub or Eventarc does not count as internal", notFound, src)
+			f := fail("ingress is "+setting.String()+", and for a gen1 function a push of Pub/Sub or Eventarc does not count as internal", notFound, src)
 			f.Assumes = []Assumption{{Text: "Pub/Sub and Eventarc do not count as internal for a gen1 function"}}
 			f.Fixes = in.ingressFixes(setting)
 			return f
 		}
-		f := fail("ingress is "+ingressWord(setting)+", which does not admit a request from "+in.originWord()+in.whyOutside(setting), notFound, src)
+		f := fail("ingress is "+setting.String()+", which does not admit a request from "+in.originWord()+in.whyOutside(setting), notFound, src)
 		if in.gen1 {
 			f.Answer.Also = []int{403}
 		}
@@ -50,44 +50,36 @@ which is not logged, whatever token it carries.`,
 
 // ingress returns the setting in force: the Cloud Run service's own where it
 // was read, else what the function asked for.
-func (in *Invocation) ingress() (runpb.IngressTraffic, evidence.Source, bool) {
+func (in *Invocation) ingress() (gcp.Ingress, evidence.Source, bool) {
 	if svc, ok := in.Service.Get(); ok && !in.gen1 {
-		i := svc.GetIngress()
-		if i == runpb.IngressTraffic_INGRESS_TRAFFIC_UNSPECIFIED {
-			i = runpb.IngressTraffic_INGRESS_TRAFFIC_ALL
-		}
-		return i, in.Service.Source.At("/ingress"), true
+		i := gcp.ParseIngress(svc.GetIngress().String())
+		return i, in.Service.Source.At("/ingress"), i != gcp.UnknownIngress
 	}
 	if sc := in.fn().GetServiceConfig(); sc != nil && (in.gen1 || sc.GetIngressSettings() != functionspb.ServiceConfig_INGRESS_SETTINGS_UNSPECIFIED) {
-		src := in.Function.Source.At("/serviceConfig/ingressSettings")
-		for run, f := range functionIngress {
-			if f == sc.GetIngressSettings() {
-				return run, src, true
-			}
-		}
-		return runpb.IngressTraffic_INGRESS_TRAFFIC_ALL, src, true
+		i := gcp.ParseIngress(sc.GetIngressSettings().String())
+		return i, in.Function.Source.At("/serviceConfig/ingressSettings"), i != gcp.UnknownIngress
 	}
 	return 0, evidence.Source{}, false
 }
 
 // admitted applies the table of https://docs.cloud.google.com/run/docs/securing/ingress.
-func (in *Invocation) admitted(setting runpb.IngressTraffic) (why string, ok bool) {
+func (in *Invocation) admitted(setting gcp.Ingress) (why string, ok bool) {
 	switch setting {
-	case runpb.IngressTraffic_INGRESS_TRAFFIC_ALL:
+	case gcp.IngressAll:
 		return "", true
-	case runpb.IngressTraffic_INGRESS_TRAFFIC_NONE:
+	case gcp.IngressNone:
 		return "", false
 	}
 	switch in.origin {
 	case evidence.VPC, evidence.InternalLoadBalancer, evidence.Perimeter:
 		return "", true
 	case evidence.GoogleService:
-		if in.host.Kind == customHost || in.gen1Push() {
+		if in.host.Kind == gcp.CustomHost || in.gen1Push() {
 			return "", false
 		}
 		return " of the same project, on the default URL", true
 	case evidence.LoadBalancer:
-		return "", setting == runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER
+		return "", setting == gcp.IngressInternalAndLoadBalancer
 	}
 	return "", false
 }
@@ -99,11 +91,11 @@ func (in *Invocation) gen1Push() bool {
 	return in.gen1 && !in.delivery && in.origin == evidence.GoogleService && (in.client == "pubsub-push" || in.client == "eventarc")
 }
 
-func (in *Invocation) whyOutside(setting runpb.IngressTraffic) string {
+func (in *Invocation) whyOutside(setting gcp.Ingress) string {
 	switch {
-	case setting == runpb.IngressTraffic_INGRESS_TRAFFIC_NONE:
+	case setting == gcp.IngressNone:
 		return " nor from anywhere else; which status it answers is not documented"
-	case in.origin == evidence.GoogleService && in.host.Kind == customHost:
+	case in.origin == evidence.GoogleService && in.host.Kind == gcp.CustomHost:
 		return ": Google services count as internal only on the run.app URL"
 	case in.foreign(in.configured().Project):
 		return ": the caller is in another project"
@@ -131,34 +123,20 @@ func (in *Invocation) originWord() string {
 	return string(in.origin)
 }
 
-func ingressWord(i runpb.IngressTraffic) string {
-	switch i {
-	case runpb.IngressTraffic_INGRESS_TRAFFIC_ALL:
-		return "all"
-	case runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_ONLY:
-		return "internal"
-	case runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER:
-		return "internal-and-cloud-load-balancing"
-	case runpb.IngressTraffic_INGRESS_TRAFFIC_NONE:
-		return "none"
-	}
-	return i.String()
-}
-
-func (in *Invocation) ingressFixes(setting runpb.IngressTraffic) []Fix {
+func (in *Invocation) ingressFixes(setting gcp.Ingress) []Fix {
 	if in.bare {
 		return nil
 	}
 	var out []Fix
 	if in.foreign(in.configured().Project) {
 		out = append(out, callFrom(evidence.GoogleService, "Create the caller in the project of the service"))
-	} else if setting != runpb.IngressTraffic_INGRESS_TRAFFIC_NONE && in.origin != evidence.GoogleService {
+	} else if setting != gcp.IngressNone && in.origin != evidence.GoogleService {
 		out = append(out, callFrom(evidence.VPC, "Call from inside: a VPC network of the project, or with egress through it"))
 	}
 	if in.origin == evidence.LoadBalancer {
-		return append(out, in.setIngress(runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER, "internal-and-cloud-load-balancing", "internal-and-gclb", ""))
+		return append(out, in.setIngress(gcp.IngressInternalAndLoadBalancer, ""))
 	}
-	return append(out, in.setIngress(runpb.IngressTraffic_INGRESS_TRAFFIC_ALL, "all", "all",
+	return append(out, in.setIngress(gcp.IngressAll,
 		"this lets the whole internet reach the service; only IAM then stands before it"))
 }
 
@@ -175,7 +153,7 @@ document of the service shows it; the policy audit log does.`,
 				continue // the answer is another one than a perimeter gives
 			}
 			status := Answer{Status: 404, Also: []int{403}}
-			if setting, _, known := in.ingress(); known && setting == runpb.IngressTraffic_INGRESS_TRAFFIC_ALL {
+			if setting, _, known := in.ingress(); known && setting == gcp.IngressAll {
 				status = Answer{Status: 403, Also: []int{404}}
 			}
 			f := fail("the audit log shows that a VPC-SC perimeter refused the request as run.googleapis.com/HttpIngress", status, in.Logs.Source.At(fmt.Sprintf("/%d", i)))
@@ -195,7 +173,7 @@ func (in *Invocation) perimeterFixes() []Fix {
 		return nil
 	}
 	rule := Fix{ID: "perimeter-ingress-rule", Summary: "Add an ingress rule for the caller to the perimeter",
-		Commands: []Command{command("access-context-manager perimeters update", "PERIMETER", "--set-ingress-policies=POLICY_FILE")},
+		Commands: shell(gcp.UpdatePerimeter("")),
 		Caution:  "diagnose cannot check the rules of a perimeter"}
 	if in.origin == evidence.Perimeter {
 		return []Fix{rule}

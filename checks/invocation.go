@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -28,7 +29,7 @@ type Invocation struct {
 	url     *url.URL // what is called; nil where unknown
 	seen    sighting // the answer that was observed
 	wrote   authorship
-	host    host // by which the front end finds the service: the Host header, or the URL's host
+	host    gcp.Host // by which the front end finds the service: the Host header, or the URL's host
 	origin  evidence.Origin
 	client  string
 
@@ -38,7 +39,7 @@ type Invocation struct {
 	event      bool   // an event-driven function
 	delivery   bool   // the event source delivers, nobody calls directly
 	permission string
-	name       name // the service's, or the gen1 function's
+	name       gcp.Name // the service's, or the gen1 function's
 
 	sent      sent
 	identity  iam.Identity // the caller's
@@ -79,6 +80,9 @@ type layer struct {
 // not decided by then stays unknown.
 func resolve(s *evidence.Snapshot, stop func() bool) *Invocation {
 	in := &Invocation{Snapshot: s, request: s.Request.Or(evidence.Request{}), stop: stop}
+	if !in.saysWhoCalls() {
+		in.request.Method = cmp.Or(in.request.Method, in.configured().Method)
+	}
 	in.seen = in.sight()
 	in.resolveTarget()
 	in.wrote = in.author()
@@ -125,12 +129,12 @@ func (in *Invocation) resolveTarget() {
 	if in.url == nil {
 		in.url = in.seen.url
 	}
-	in.host = host{Kind: noHost}
+	in.host = gcp.Host{Kind: gcp.NoHost}
 	if in.url != nil {
-		in.host = parseHost(in.url.Hostname())
+		in.host = gcp.ParseHost(in.url.Hostname())
 	}
 	if h := in.request.HostHeader(); h != "" {
-		in.host = parseHost(h)
+		in.host = gcp.ParseHost(h)
 	}
 	in.stray = in.strayFunction()
 	fn := in.Function.Or(evidence.Function{})
@@ -172,13 +176,13 @@ func (in *Invocation) strayFunction() string {
 		return ""
 	}
 	if in.standsAlone() {
-		if in.host.Kind != functionHost {
+		if in.host.Kind != gcp.FunctionsHost {
 			return "the function is a gen1 function, which does not run on the service"
 		}
 		return ""
 	}
-	of, own := parseName(fn.GetServiceConfig().GetService()), parseName(in.service().GetName())
-	if of.ID == "" || own.ID == "" || of.ID == own.ID && (of.Location == own.Location || own.Location == "" || own.Location == "-") {
+	of, own := parsed(fn.GetServiceConfig().GetService()), parsed(in.service().GetName())
+	if of.ID == "" || own.ID == "" || of.ID == own.ID && (of.Location == own.Location || own.Location == "") {
 		return ""
 	}
 	return fmt.Sprintf("the function runs on the service %s, and the one given is %s", of.ID, own.ID)
@@ -194,61 +198,15 @@ func (in *Invocation) triggered() bool {
 	d := t.GetDestination()
 	service := in.service().GetName()
 	if in.fn() != nil {
-		service = or(service, in.fn().GetServiceConfig().GetService())
+		service = cmp.Or(service, in.fn().GetServiceConfig().GetService())
 	}
 	switch {
 	case d.GetCloudRun().GetService() != "":
-		return parseName(service).ID == d.GetCloudRun().GetService() || service == "" && in.fn() == nil
+		return parsed(service).ID == d.GetCloudRun().GetService() || service == "" && in.fn() == nil
 	case d.GetCloudFunction() != "":
-		return in.fn() != nil && parseName(in.fn().GetName()).ID == parseName(d.GetCloudFunction()).ID
+		return in.fn() != nil && parsed(in.fn().GetName()).ID == parsed(d.GetCloudFunction()).ID
 	}
 	return in.Function.Known() && in.stray == ""
-}
-
-func (in *Invocation) resourceName() name {
-	fn := in.fn()
-	var n name
-	switch {
-	case in.gen1:
-		n = parseName(fn.GetName())
-	case in.service().GetName() != "":
-		n = parseName(in.service().GetName())
-	case fn.GetServiceConfig().GetService() != "":
-		n = parseName(fn.GetServiceConfig().GetService())
-	case fn.GetName() != "":
-		n = parseName(fn.GetName())
-		n.ID = strings.ToLower(strings.ReplaceAll(n.ID, "_", "-"))
-	}
-	labels := in.seen.labels(or(n.ID, in.host.Service))
-	n.ID = or(n.ID, in.host.Service, labels.ID)
-	n.Location = or(n.Location, in.host.Region, labels.Location)
-	p := in.Project.Or(evidence.Project{})
-	n.Project = or(p.ID, n.Project, in.host.Project, labels.Project, p.Number, in.host.Number)
-	return n
-}
-
-// projectNumber returns the number of the service's project, or "".
-func (in *Invocation) projectNumber() string {
-	candidates := []string{
-		in.Project.Or(evidence.Project{}).Number,
-		parseName(in.service().GetName()).Project,
-		parseName(in.fn().GetServiceConfig().GetService()).Project,
-		parseName(in.fn().GetName()).Project,
-		in.host.Number,
-	}
-	for _, u := range serviceURLs(in.service()) {
-		candidates = append(candidates, hostOf(u).Number)
-	}
-	for _, c := range candidates {
-		if isNumber(c) {
-			return c
-		}
-	}
-	return ""
-}
-
-func isNumber(s string) bool {
-	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
 // accepted gathers the audiences that the target's documents name. Without a
@@ -256,22 +214,22 @@ func isNumber(s string) bool {
 func (in *Invocation) accepted() Audiences {
 	fn, svc := in.fn(), in.service()
 	a := Audiences{Gen1: in.gen1, CustomKnown: in.Service.Known(), URLs: serviceURLs(svc), Custom: svc.GetCustomAudiences()}
-	if u := fn.GetServiceConfig().GetUri(); u != "" && !contains(a.URLs, u) {
+	if u := fn.GetServiceConfig().GetUri(); u != "" && !slices.Contains(a.URLs, u) {
 		a.URLs = append(a.URLs, u)
 	}
-	if u := fn.GetUrl(); hostOf(u).Kind == functionHost {
+	if u := fn.GetUrl(); gcp.HostOf(u).Kind == gcp.FunctionsHost {
 		a.Functions = append(a.Functions, u)
-	} else if u != "" && !contains(a.URLs, u) {
+	} else if u != "" && !slices.Contains(a.URLs, u) {
 		a.URLs = append(a.URLs, u)
 	}
 	if in.url == nil {
 		return a
 	}
 	switch {
-	case in.host.Kind == functionHost && len(a.Functions) == 0 && functionPath(in.url) != "":
-		a.Functions = append(a.Functions, origin(in.url)+"/"+functionPath(in.url))
-	case in.host.Kind == runHost && in.ownHost() && in.host.Tag == "":
-		if u := "https://" + in.url.Host; !contains(a.URLs, u) {
+	case in.host.Kind == gcp.FunctionsHost && len(a.Functions) == 0 && in.functionOfURL() != "":
+		a.Functions = append(a.Functions, gcp.Origin(in.url)+"/"+in.functionOfURL())
+	case in.host.Kind == gcp.RunHost && in.ownHost() && in.host.Tag == "":
+		if u := "https://" + in.url.Host; !slices.Contains(a.URLs, u) {
 			a.URLs = append(a.URLs, u)
 		}
 	}
@@ -281,19 +239,19 @@ func (in *Invocation) accepted() Audiences {
 // ownHost reports whether the request's run.app host can be the service's: it
 // has the service's name, and nothing known contradicts it.
 func (in *Invocation) ownHost() bool {
-	svc := or(parseName(in.service().GetName()).ID, parseName(in.fn().GetServiceConfig().GetService()).ID)
+	svc := cmp.Or(parsed(in.service().GetName()).ID, parsed(in.fn().GetServiceConfig().GetService()).ID)
 	if svc == "" {
 		return true
 	}
 	h := in.host
 	for _, u := range serviceURLs(in.service()) {
-		if k := hostOf(u); k.Name == h.Name {
+		if k := gcp.HostOf(u); k.Name == h.Name {
 			return true
 		} else if k.Number == "" && h.Number == "" && k.Service != "" {
 			return false // two different hash forms are two services
 		}
 	}
-	loc := or(parseName(in.service().GetName()).Location, parseName(in.fn().GetName()).Location)
+	loc := cmp.Or(parsed(in.service().GetName()).Location, parsed(in.fn().GetName()).Location)
 	return h.Service == svc && (h.Region == "" || loc == "" || h.Region == loc)
 }
 
@@ -312,7 +270,7 @@ func (in *Invocation) resolveCaller() {
 		in.origin = evidence.Internet
 		kind := in.request.Client
 		if !in.saysWhoCalls() {
-			kind = or(c.Kind, kind)
+			kind = cmp.Or(c.Kind, kind)
 		}
 		if in.delivery || (slices.Contains(googleCallers, kind) && !in.foreign(c.Project)) {
 			in.origin = evidence.GoogleService
@@ -330,11 +288,11 @@ func (in *Invocation) saysWhoCalls() bool {
 // the service's.
 func (in *Invocation) foreign(project string) bool {
 	own := []string{in.name.Project, in.projectNumber(), in.Project.Or(evidence.Project{}).ID}
-	if project == "" || contains(own, project) {
+	if project == "" || slices.Contains(own, project) {
 		return false
 	}
 	for _, o := range own {
-		if o != "" && isNumber(o) == isNumber(project) {
+		if o != "" && gcp.IsNumber(o) == gcp.IsNumber(project) {
 			return true
 		}
 	}
@@ -401,7 +359,7 @@ func (in *Invocation) fromCaller() {
 		}
 		audience := c.Audience
 		if c.Kind == "eventarc" {
-			audience = or(audience, in.audiences.Preferred()) // Eventarc takes the destination's own
+			audience = cmp.Or(audience, in.audiences.Preferred()) // Eventarc takes the destination's own
 		}
 		in.sent.credential = credential.Synthetic(member, audience, in.Now)
 	case caller.AccessToken:
@@ -454,27 +412,27 @@ func (in *Invocation) projectIDs() []string {
 			ids = append(ids, a.ID)
 		}
 	}
-	return slices.DeleteFunc(ids, func(id string) bool { return id == "" || isNumber(id) })
+	return slices.DeleteFunc(ids, func(id string) bool { return id == "" || gcp.IsNumber(id) })
 }
 
 // triggerMember returns the identity with which the event source calls, or ""
 // where it is the default one and the project's number is not known.
 func (in *Invocation) triggerMember() string {
-	email := or(in.fn().GetEventTrigger().GetServiceAccountEmail(), in.Trigger.Or(nil).GetServiceAccount(), in.configured().ServiceAccount)
-	if email == "" && in.projectNumber() != "" {
-		email = in.projectNumber() + "-compute@developer.gserviceaccount.com"
-	}
+	email := cmp.Or(in.fn().GetEventTrigger().GetServiceAccountEmail(), in.Trigger.Or(nil).GetServiceAccount(), in.configured().ServiceAccount)
+	return accountMember(cmp.Or(email, gcp.ComputeDefault(in.projectNumber())))
+}
+
+// accountMember is a service account as a member, "" where it is not known.
+func accountMember(email string) string {
 	if email == "" {
 		return ""
 	}
 	return "serviceAccount:" + email
 }
 
+// iapAgent is IAP's service agent, "" where the project's number is not known.
 func (in *Invocation) iapAgent() string {
-	if n := in.projectNumber(); n != "" {
-		return "serviceAccount:service-" + n + "@gcp-sa-iap.iam.gserviceaccount.com"
-	}
-	return ""
+	return accountMember(gcp.IAPAgent(in.projectNumber()))
 }
 
 // agents are the user agents that name a caller.
@@ -488,7 +446,7 @@ var agents = []struct{ contains, client string }{
 }
 
 func (in *Invocation) resolveClient() {
-	in.client = or(in.request.Client, in.configured().Kind)
+	in.client = cmp.Or(in.request.Client, in.configured().Kind)
 	if in.client == "" && in.delivery {
 		in.client = "eventarc"
 	}
@@ -620,7 +578,7 @@ func (in *Invocation) checkOff() iam.State {
 func (in *Invocation) context() iam.Context {
 	c := iam.Context{Time: in.Now, Stop: in.stop}
 	if in.url != nil {
-		path, h := or(in.url.EscapedPath(), "/"), in.url.Hostname()
+		path, h := cmp.Or(in.url.EscapedPath(), "/"), in.url.Hostname()
 		c.Path, c.Host = &path, &h
 	}
 	if tags, ok := in.Tags.Get(); ok {
@@ -635,22 +593,21 @@ func (in *Invocation) context() iam.Context {
 // denyLayer says whether a deny policy hangs on a resource above the service.
 func (in *Invocation) denyLayer(p *denypb.Policy) iam.DenyLayer {
 	out := iam.DenyLayer{Policy: p, Attached: iam.Unknown}
-	point := strings.TrimPrefix(iam.AttachmentPoint(p.GetName()), "cloudresourcemanager.googleapis.com/")
-	kind, id, ok := strings.Cut(point, "/")
-	if out.Point = point; !ok {
+	on, _, _ := gcp.ParseDenyPolicy(p.GetName())
+	if out.Point = on.String(); out.Point == "" {
 		return out
 	}
 	ancestors, known := in.Ancestors.Get()
-	listed := slices.ContainsFunc(ancestors, func(a evidence.Ancestor) bool { return a.Type+"s" == kind && a.ID == id })
+	listed := slices.ContainsFunc(ancestors, func(a evidence.Ancestor) bool { return a.Type+"s" == on.Collection && a.ID == on.ID })
 	// A project without organization is rare: beside a deny policy of one, its
 	// list is not taken for whole.
 	whole := known && !slices.ContainsFunc(ancestors, func(a evidence.Ancestor) bool { return a.Missing }) &&
 		slices.ContainsFunc(ancestors, func(a evidence.Ancestor) bool { return a.Type == "organization" })
 	own := []string{in.name.Project, in.projectNumber(), in.Project.Or(evidence.Project{}).ID}
 	switch {
-	case listed, kind == "projects" && contains(own, id):
+	case listed, on.Collection == "projects" && slices.Contains(own, on.ID):
 		out.Attached = iam.Granted
-	case kind == "projects" && in.foreign(id), kind != "projects" && whole:
+	case on.Collection == "projects" && in.foreign(on.ID), on.Collection != "projects" && whole:
 		out.Attached = iam.NotGranted
 	}
 	return out
@@ -673,7 +630,7 @@ func (in *Invocation) target() Target {
 	}
 	t.Function = in.fn().GetName()
 	if !in.gen1 {
-		t.Service = or(in.service().GetName(), in.fn().GetServiceConfig().GetService())
+		t.Service = cmp.Or(in.service().GetName(), in.fn().GetServiceConfig().GetService())
 	}
 	switch env := in.fn().GetEnvironment(); env {
 	case functionspb.Environment_GEN_1, functionspb.Environment_GEN_2:

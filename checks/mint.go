@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	"diagnose/internal/caller"
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
@@ -72,7 +74,7 @@ func (in *Invocation) ownMember() string {
 func (in *Invocation) mintOwn(member string) Fix {
 	audience := in.audiences.Preferred()
 	f := in.call(member, audience)
-	f.ID, f.Summary = "mint-token", "Send a Google-signed ID token for "+or(audience, "the service's URL")
+	f.ID, f.Summary = "mint-token", "Send a Google-signed ID token for "+cmp.Or(audience, "the service's URL")
 	f.Caution = in.mintCaution(member)
 	return f
 }
@@ -87,14 +89,14 @@ func (in *Invocation) callAs() Fix {
 		f := in.call(a.member(), audience)
 		f.ID, f.Caution = "mint-token", in.callAsCaution()
 		f.Summary = fmt.Sprintf("Call from a server or a shell that sends an ID token for %s, "+
-			"as an account that may invoke, such as %s", or(audience, "the service's URL"), a.email)
+			"as an account that may invoke, such as %s", cmp.Or(audience, "the service's URL"), a.email)
 		return f
 	}
 	if member := in.grantee(q, "user:"); member != "" && in.client == "gcloud" {
 		f := in.call(member, audience)
 		f.ID = "mint-token"
 		f.Summary = fmt.Sprintf("Send a Google-signed ID token for %s, as a person who may invoke, such as %s",
-			or(audience, "the service's URL"), strings.TrimPrefix(member, "user:"))
+			cmp.Or(audience, "the service's URL"), strings.TrimPrefix(member, "user:"))
 		return f
 	}
 	return joined("call-with-new-account", "Make the service account "+a.email+
@@ -137,11 +139,11 @@ func (in *Invocation) mintCaution(member string) string {
 
 // call mints an ID token of a member and calls with it.
 func (in *Invocation) call(member, audience string) Fix {
-	aud := or(audience, "SERVICE_URL")
+	aud := cmp.Or(audience, gcp.ServiceURLWord)
 	f := Fix{apply: func(s evidence.Snapshot) evidence.Snapshot { return withToken(s, member, audience) }}
 	email, isAccount := strings.CutPrefix(member, "serviceAccount:")
 	own := in.ownMember() == member
-	print := command("auth print-identity-token", "")
+	print := Command{Argv: gcp.PrintIDToken("")}
 	switch {
 	case !isAccount:
 	case own && in.client == "github-actions":
@@ -150,8 +152,8 @@ func (in *Invocation) call(member, audience string) Fix {
 	case own && (in.client == "metadata-server" || in.client == "gke"):
 		print = metadataToken(aud)
 	case own && in.client == "service-account-key":
-		f.Commands = []Command{command("auth activate-service-account", "", "--key-file=KEY_FILE")}
-		print = command("auth print-identity-token", "", "--audiences="+aud)
+		f.Commands = shell(gcp.ActivateKey())
+		print = Command{Argv: gcp.PrintIDToken(aud)}
 	default:
 		print = tokenOf(email, aud)
 	}
@@ -162,10 +164,7 @@ func (in *Invocation) call(member, audience string) Fix {
 
 // tokenOf mints an ID token of a service account, by impersonation.
 func tokenOf(email, audience string) Command {
-	c := command("auth print-identity-token", "", "--impersonate-service-account="+email, "--audiences="+audience,
-		"--include-email")
-	c.Into = "TOKEN"
-	return c
+	return Command{Argv: gcp.PrintIDTokenAs(email, audience), Into: "TOKEN"}
 }
 
 // metadataToken asks the metadata server for an ID token of the account that a
@@ -204,12 +203,12 @@ func (in *Invocation) callCommand() Command {
 // callTarget is the URL to call in an example: what was called, on https, and
 // else the service's own.
 func (in *Invocation) callTarget() string {
-	if in.url != nil && in.host.Kind != googleAPIHost && in.url.Host != "" {
+	if in.url != nil && in.host.Kind != gcp.APIHost && in.url.Host != "" {
 		u := *in.url
 		u.Scheme = "https"
 		return shown(&u)
 	}
-	return or(in.audiences.Preferred(), "SERVICE_URL")
+	return cmp.Or(in.audiences.Preferred(), gcp.ServiceURLWord)
 }
 
 // plainValue is a value in a query that is no secret by its form.

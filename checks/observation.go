@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 )
 
 // A sighting is the one answer that was observed: a response, an entry of the
@@ -134,9 +136,9 @@ func (in *Invocation) otherHost(u *url.URL) bool {
 	}
 	hosts := []string{asked.Hostname(), in.request.HostHeader()}
 	for _, k := range in.knownURLs() {
-		hosts = append(hosts, hostOf(k).Name)
+		hosts = append(hosts, gcp.HostOf(k).Name)
 	}
-	return !contains(hosts, u.Hostname())
+	return !slices.Contains(hosts, u.Hostname())
 }
 
 // finished is how a gen1 function logs the status of its own answer.
@@ -161,15 +163,15 @@ func (s sighting) record() *evidence.LogEntry {
 
 // labels is the service or function that the observed entry is of, where that
 // can be the one of the given name; "" is any.
-func (s sighting) labels(id string) name {
+func (s sighting) labels(id string) gcp.Name {
 	e := s.record()
 	if e == nil {
-		return name{}
+		return gcp.Name{}
 	}
 	l := e.Labels
-	n := name{Project: l["project_id"], Location: or(l["location"], l["region"]), ID: or(l["service_name"], l["function_name"])}
+	n := gcp.ServiceName(l["project_id"], cmp.Or(l["location"], l["region"]), cmp.Or(l["service_name"], l["function_name"]))
 	if n.ID == "" || id != "" && n.ID != id {
-		return name{}
+		return gcp.Name{}
 	}
 	return n
 }
@@ -179,7 +181,7 @@ func (s sighting) labels(id string) name {
 func (in *Invocation) userAgent() string {
 	agent := in.request.Headers.Get("User-Agent")
 	if e := in.seen.record(); e != nil {
-		agent = or(agent, e.UserAgent)
+		agent = cmp.Or(agent, e.UserAgent)
 	}
 	return agent
 }
@@ -270,5 +272,5 @@ func (in *Invocation) upgradesToHTTPS(h http.Header) bool {
 	if err != nil || to.Scheme != "https" || in.url == nil || in.url.Scheme != "http" {
 		return false
 	}
-	return to.Hostname() == in.url.Hostname() && or(to.Path, "/") == or(in.url.Path, "/")
+	return to.Hostname() == in.url.Hostname() && cmp.Or(to.Path, "/") == cmp.Or(in.url.Path, "/")
 }

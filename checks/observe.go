@@ -1,7 +1,6 @@
 package checks
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 )
@@ -60,34 +59,4 @@ func (in *Invocation) agreement(v *Verdict, o *Observation) Agreement {
 // author does not show can.
 func wroteIt(observed, expected string) bool {
 	return observed == "" || observed == expected || isContainer(observed) && isContainer(expected)
-}
-
-func (in *Invocation) logs(filter string) Command {
-	words := []string{"logging", "read", filter, "--limit=5", "--format=json"}
-	if in.name.Project != "" {
-		words = append(words, "--project="+in.name.Project)
-	}
-	return gcloud(words...)
-}
-
-func (in *Invocation) requestLogs() Command {
-	if in.gen1 {
-		return in.logs(fmt.Sprintf(`resource.type="cloud_function" resource.labels.function_name=%q`, in.functionWord()))
-	}
-	const filter = `resource.type="cloud_run_revision" resource.labels.service_name=%q httpRequest.status>=400`
-	return in.logs(fmt.Sprintf(filter, in.serviceWord()))
-}
-
-func (in *Invocation) auditLogs() Command {
-	return in.logs(`log_id("cloudaudit.googleapis.com/policy") protoPayload.methodName="run.googleapis.com/HttpIngress"`)
-}
-
-// changeLogs reads who changed the policy of the target.
-func (in *Invocation) changeLogs() Command {
-	const filter = `log_id("cloudaudit.googleapis.com/activity") protoPayload.methodName:"SetIamPolicy" protoPayload.resourceName:%q`
-	return in.logs(fmt.Sprintf(filter, or(in.name.ID, in.serviceWord())))
-}
-
-func (in *Invocation) balancerLogs() Command {
-	return in.logs(`resource.type="http_load_balancer" jsonPayload.statusDetails:*`)
 }

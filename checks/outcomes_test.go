@@ -139,6 +139,7 @@ func TestOutcomes(t *testing.T) {
 				DeniedPrincipals: []string{"principalSet://goog/group/eng@example.com"}, DeniedPermissions: []string{"run.googleapis.com/routes.invoke"}}}}}}}, here)
 		}}, "access-not-denied", checks.Unknown, "", checks.Undetermined},
 		{"ingress none", []func(*evidence.Snapshot){service(func(s *runpb.Service) { s.Ingress = runpb.IngressTraffic_INGRESS_TRAFFIC_NONE })}, "ingress-source", checks.Fail, "", checks.Denied},
+		{"ingress of a kind that is not known", []func(*evidence.Snapshot){service(func(s *runpb.Service) { s.Ingress = 99 })}, "ingress-source", checks.Unknown, "", checks.Undetermined},
 		{"ingress not said", []func(*evidence.Snapshot){service(func(s *runpb.Service) { s.Ingress = runpb.IngressTraffic_INGRESS_TRAFFIC_UNSPECIFIED })}, "ingress-source", checks.Pass, "", checks.Allowed},
 		{"service without traffic", []func(*evidence.Snapshot){service(func(s *runpb.Service) {
 			s.TerminalCondition = &runpb.Condition{State: runpb.Condition_CONDITION_FAILED}
@@ -168,7 +169,10 @@ func TestOutcomes(t *testing.T) {
 		{"job with ID token for the URL", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "cloud-scheduler", URL: "https://orders-ab12cd34ef-ew.a.run.app", Token: caller.IDToken,
 			ServiceAccount: "mover@shop.iam.gserviceaccount.com", Audience: "https://orders-ab12cd34ef-ew.a.run.app"})}, "token-audience", checks.Pass, "", checks.Allowed},
 		{"job with access token", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "cloud-scheduler", URL: "https://orders-ab12cd34ef-ew.a.run.app", Token: caller.AccessToken})}, "credential-kind", checks.Fail, "access token", checks.Denied},
-		{"workflow whose audience is computed", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "workflows", URL: "https://orders-ab12cd34ef-ew.a.run.app", Token: caller.IDToken, AudienceGiven: true,
+		{"task that sends a preflight to IAP", []func(*evidence.Snapshot){service(func(s *runpb.Service) { s.IapEnabled = true }),
+			request(func(r *evidence.Request) { r.Method = "" }), configured(caller.Caller{Kind: "cloud-tasks", URL: "https://orders-ab12cd34ef-ew.a.run.app", Method: "OPTIONS", Token: caller.NoToken})},
+			"iap-credential", checks.Fail, "preflight", checks.Denied},
+		{"workflow whose audience is computed", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "workflows", URL: "https://orders-ab12cd34ef-ew.a.run.app", Token: caller.IDToken,
 			ServiceAccount: "mover@shop.iam.gserviceaccount.com"})}, "token-audience", checks.Unknown, "does not show the audience", checks.Undetermined},
 		{"trigger whose account receives no events", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "eventarc", Service: "orders", Token: caller.IDToken, ServiceAccount: "mover@shop.iam.gserviceaccount.com"})},
 			"trigger-receiver", checks.Fail, "mover@shop", checks.Denied},

@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -71,12 +72,12 @@ func (in *Invocation) outsider() (outsider, bool) {
 func (in *Invocation) foreignIssuer(c credential.Credential) (outsider, bool) {
 	if domain, ok := strings.CutPrefix(c.Claims.Issuer, "https://agents.global."); ok {
 		path, _ := strings.CutPrefix(c.Claims.Subject, "spiffe://")
-		return outsider{kind: iam.Agent, member: "principal://" + or(path, "agents.global."+domain), from: c.Kind}, true
+		return outsider{kind: iam.Agent, member: "principal://" + cmp.Or(path, "agents.global."+domain), from: c.Kind}, true
 	}
 	if peopleProvider(c) {
 		return outsider{}, false
 	}
-	o := in.outsideMember(in.pooled("", "/subject/"+or(c.Claims.Subject, "SUBJECT")))
+	o := in.outsideMember(in.pooled("", "/subject/"+cmp.Or(c.Claims.Subject, "SUBJECT")))
 	o.from = c.Kind
 	return o, true
 }
@@ -94,7 +95,7 @@ func (in *Invocation) gitHub(c credential.Credential) outsider {
 	if rest, ok := strings.CutPrefix(c.Claims.Subject, "repo:"); ok && repository == "" {
 		repository, _, _ = strings.Cut(rest, ":")
 	}
-	end := "/attribute.repository/" + or(repository, "OWNER/REPOSITORY")
+	end := "/attribute.repository/" + cmp.Or(repository, "OWNER/REPOSITORY")
 	o := in.outsideMember(in.pooled(end, end))
 	o.from = c.Kind
 	return o
@@ -107,13 +108,13 @@ func (in *Invocation) cluster(c credential.Credential) outsider {
 	if m := clusterAccount.FindStringSubmatch(c.Claims.Subject); m != nil {
 		o.namespace, o.name = m[1], m[2]
 	}
-	pool := in.projectWord() + ".svc.id.goog"
+	pool := in.projectName().ID + ".svc.id.goog"
 	for _, a := range c.Claims.Audience {
 		if strings.HasSuffix(a, ".svc.id.goog") {
 			pool = a
 		}
 	}
-	o.member = fmt.Sprintf("serviceAccount:%s[%s/%s]", pool, or(o.namespace, "NAMESPACE"), or(o.name, "KSA"))
+	o.member = fmt.Sprintf("serviceAccount:%s[%s/%s]", pool, cmp.Or(o.namespace, "NAMESPACE"), cmp.Or(o.name, "KSA"))
 	return o
 }
 
@@ -148,7 +149,7 @@ func (in *Invocation) outsideMember(member string) outsider {
 // and that has the given end, else one in the only pool that they name, else
 // one in a pool to be named.
 func (in *Invocation) pooled(end, otherwise string) string {
-	number := or(in.projectNumber(), "PROJECT_NUMBER")
+	number := cmp.Or(in.projectNumber(), "PROJECT_NUMBER")
 	pool := strings.Replace(workloadPool, "PROJECT_NUMBER", number, 1)
 	for _, l := range in.layers {
 		for _, b := range l.Policy.GetBindings() {

@@ -3,7 +3,6 @@ package checks
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"diagnose/internal/evidence"
@@ -65,17 +64,14 @@ func (in *Invocation) policyChanges() []policyChange {
 // ownPolicy reports whether a resource's policy can let the caller in: it is
 // the target's own, or one above it.
 func (in *Invocation) ownPolicy(resource string) bool {
-	parts := strings.Split(resource, "/")
-	for i := 0; i+1 < len(parts); i += 2 {
-		if kind := parts[i]; kind == "services" || kind == "functions" {
-			return in.name.ID == "" || parts[i+1] == in.name.ID
-		}
+	if n := parsed(resource); n.Collection == "services" || n.Collection == "functions" {
+		return in.name.ID == "" || n.ID == in.name.ID
 	}
 	return true
 }
 
 func (in *Invocation) lets(member string) bool {
-	return in.principal == "" || contains([]string{in.principal, "allUsers", "allAuthenticatedUsers"}, member)
+	return in.principal == "" || slices.Contains([]string{in.principal, "allUsers", "allAuthenticatedUsers"}, member)
 }
 
 // lost returns the change that explains a missing grant at a moment: the

@@ -18,6 +18,7 @@ import (
 
 	"diagnose/internal/caller"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
@@ -63,7 +64,7 @@ func (in *Invocation) otherRequests() []possibility {
 		}
 	}
 	for _, path := range []string{"/", "/healthz", "/other"} {
-		if u, err := url.Parse(or(in.audiences.Preferred(), "https://service.example")); err == nil {
+		if u, err := url.Parse(cmp.Or(in.audiences.Preferred(), "https://service.example")); err == nil {
 			u.Path += path
 			out = append(out, suppose("the request goes to the service's own URL over https", "--url=URL", func(r *evidence.Request) { r.URL = u }))
 		}
@@ -108,7 +109,7 @@ func (in *Invocation) momentSaid() bool {
 
 // otherServices: what the service may say of itself.
 func (in *Invocation) otherServices() []possibility {
-	if in.Service.Known() || in.gen1 && in.host.Kind == functionHost {
+	if in.Service.Known() || in.gen1 && in.host.Kind == gcp.FunctionsHost {
 		return nil
 	}
 	suppose := func(text string, change func(*runpb.Service)) possibility {
@@ -136,7 +137,7 @@ func (in *Invocation) otherServices() []possibility {
 	}
 	for _, aud := range in.sent.credential.Claims.Audience {
 		out = append(out, suppose("the service has no custom audience like the token's", func(s *runpb.Service) { s.CustomAudiences = []string{aud} }))
-		if hostOf(aud).Kind == runHost {
+		if gcp.HostOf(aud).Kind == gcp.RunHost {
 			out = append(out, suppose("the service has no URL like the token's audience", func(s *runpb.Service) { s.Urls = append(s.Urls, aud) }))
 		}
 	}
@@ -145,14 +146,14 @@ func (in *Invocation) otherServices() []possibility {
 
 // supposedService is a service that fits what is known of the target.
 func (in *Invocation) supposedService() *runpb.Service {
-	name := or(in.fn().GetServiceConfig().GetService(),
-		"projects/"+in.projectWord()+"/locations/"+in.regionWord()+"/services/"+in.serviceWord())
+	name := cmp.Or(in.fn().GetServiceConfig().GetService(),
+		in.serviceName().String())
 	s := &runpb.Service{Name: name, Ingress: runpb.IngressTraffic_INGRESS_TRAFFIC_ALL, LatestReadyRevision: "revisions/1",
 		TerminalCondition: &runpb.Condition{State: runpb.Condition_CONDITION_SUCCEEDED}}
-	if in.host.Kind == runHost {
+	if in.host.Kind == gcp.RunHost {
 		s.Urls = append(s.Urls, "https://"+in.url.Host)
 	}
-	if u := in.fn().GetServiceConfig().GetUri(); u != "" && !contains(s.Urls, u) {
+	if u := in.fn().GetServiceConfig().GetUri(); u != "" && !slices.Contains(s.Urls, u) {
 		s.Urls = append(s.Urls, u)
 	}
 	if len(s.Urls) > 0 {
@@ -177,7 +178,7 @@ func (in *Invocation) otherFunctions() []possibility {
 	}
 	base := func() *functionspb.Function {
 		return &functionspb.Function{
-			Name:        "projects/" + in.projectWord() + "/locations/" + in.regionWord() + "/functions/" + in.functionWord(),
+			Name:        in.functionName().String(),
 			Environment: functionspb.Environment_GEN_2, State: functionspb.Function_ACTIVE,
 			ServiceConfig: &functionspb.ServiceConfig{Service: in.service().GetName()},
 		}
@@ -186,9 +187,9 @@ func (in *Invocation) otherFunctions() []possibility {
 	event.EventTrigger = &functionspb.EventTrigger{EventType: "google.cloud.storage.object.v1.finalized"}
 	failed.State = functionspb.Function_FAILED
 	gen1.Environment, gen1.ServiceConfig = functionspb.Environment_GEN_1, &functionspb.ServiceConfig{}
-	if in.host.Kind == functionHost {
+	if in.host.Kind == gcp.FunctionsHost {
 		for _, f := range []*functionspb.Function{event, failed, gen1} {
-			f.Url = origin(in.url) + "/" + functionPath(in.url)
+			f.Url = gcp.Origin(in.url) + "/" + in.functionOfURL()
 		}
 	}
 	out := []possibility{
@@ -246,10 +247,10 @@ func (in *Invocation) otherPolicies() []possibility {
 		if m != "allUsers" {
 			text = "no policy of the project, its folders or its organization grants it to " + m
 		}
-		out = append(out, possibility{"ancestor-policies.json", text, []Command{in.ancestorsCommand()},
+		out = append(out, possibility{"ancestor-policies.json", text, in.readAncestors(),
 			func(s evidence.Snapshot) evidence.Snapshot { return in.withAncestors(s, grant(m), true) }})
 	}
-	return append(out, possibility{"ancestor-policies.json", "the deny policies that were read are on resources above the service", []Command{in.ancestorsCommand()},
+	return append(out, possibility{"ancestor-policies.json", "the deny policies that were read are on resources above the service", in.readAncestors(),
 		func(s evidence.Snapshot) evidence.Snapshot { return in.withAncestors(s, &iampb.Policy{}, false) }})
 }
 
@@ -257,7 +258,7 @@ func (in *Invocation) otherPolicies() []possibility {
 func (in *Invocation) askedAbout() []string {
 	out := []string{"allUsers"}
 	add := func(m string) {
-		if m != "" && !contains(out, m) {
+		if m != "" && !slices.Contains(out, m) {
 			out = append(out, m)
 		}
 	}
@@ -291,7 +292,7 @@ func (in *Invocation) withLayer(s evidence.Snapshot, i int, p *iampb.Policy) evi
 // document names.
 func (in *Invocation) withAncestors(s evidence.Snapshot, p *iampb.Policy, denying bool) evidence.Snapshot {
 	none := evidence.Known(&iampb.Policy{}, extreme)
-	list := []evidence.Ancestor{{ID: in.projectWord(), Type: "project", Policy: evidence.Known(p, extreme)}}
+	list := []evidence.Ancestor{{ID: in.projectName().ID, Type: "project", Policy: evidence.Known(p, extreme)}}
 	for _, d := range in.question(in.permission, in.identity).Deny {
 		kind, id, ok := strings.Cut(d.Point, "/")
 		if denying && ok && kind != "projects" {
@@ -309,9 +310,9 @@ func (in *Invocation) otherDenials() []possibility {
 	}
 	rule := &denypb.DenyRule{DeniedPrincipals: []string{"principalSet://goog/public:all"},
 		DeniedPermissions: []string{"run.googleapis.com/*.*", "iap.googleapis.com/*.*"}}
-	p := &denypb.Policy{Name: "policies/cloudresourcemanager.googleapis.com%2Fprojects%2F" + in.projectWord() + "/denypolicies/supposed",
+	p := &denypb.Policy{Name: in.projectName().DenyParent() + "/supposed",
 		Rules: []*denypb.PolicyRule{{Kind: &denypb.PolicyRule_DenyRule{DenyRule: rule}}}}
-	return []possibility{{"deny-policies.json", "no deny policy denies " + in.permission + " to the caller", []Command{in.denyCommand()},
+	return []possibility{{"deny-policies.json", "no deny policy denies " + in.permission + " to the caller", in.listDenyPolicies(),
 		func(s evidence.Snapshot) evidence.Snapshot {
 			s.DenyPolicies = evidence.Known([]*denypb.Policy{p}, extreme)
 			return s
@@ -362,7 +363,7 @@ func (in *Invocation) otherIAP() []possibility {
 				p.Bindings = []*iampb.Binding{{Role: accessorRole, Members: []string{m}}}
 				text = "IAP's policy does not admit " + m
 			}
-			out = append(out, possibility{"iap-policy.json", text, []Command{in.iapPolicyCommand()},
+			out = append(out, possibility{"iap-policy.json", text, shell(in.iapName().GetPolicy()),
 				func(s evidence.Snapshot) evidence.Snapshot {
 					s.IAPPolicy = evidence.Known(p, extreme)
 					return s
@@ -378,7 +379,7 @@ func (in *Invocation) otherIAP() []possibility {
 		"the token's audience is not one of IAP's": in.ownAudience(),
 		"the token's audience is one of IAP's":     otherAudience,
 	} {
-		out = append(out, possibility{"iap-settings.json", text, []Command{in.iapSettingsCommand()},
+		out = append(out, possibility{"iap-settings.json", text, shell(in.iapName().GetIAPSettings()),
 			func(s evidence.Snapshot) evidence.Snapshot {
 				s.IAPSettings = evidence.Known(&iappb.IapSettings{AccessSettings: settings}, extreme)
 				return s
@@ -394,7 +395,7 @@ func (in *Invocation) otherProjects() []possibility {
 	if in.Project.Known() || in.documentNumber() != "" {
 		return nil
 	}
-	return []possibility{{"project.json", "the URL's project number is that of the service's project", []Command{in.projectCommand()},
+	return []possibility{{"project.json", "the URL's project number is that of the service's project", in.describeProject(),
 		func(s evidence.Snapshot) evidence.Snapshot {
 			s.Project = evidence.Known(evidence.Project{ID: in.name.Project, Number: "1"}, extreme)
 			return s
@@ -412,7 +413,7 @@ func (in *Invocation) otherCallers() []possibility {
 	}
 	var out []possibility
 	for _, c := range []caller.Caller{
-		{Kind: "cloud-scheduler", Project: in.name.Project, Token: caller.IDToken, Audience: in.audiences.Preferred(), ServiceAccount: "caller@example.iam.gserviceaccount.com"},
+		{Kind: "cloud-scheduler", Project: in.name.Project, Token: caller.IDToken, Audience: in.audiences.Preferred(), ServiceAccount: gcp.UserMade("caller", "example")},
 		{Kind: "cloud-tasks", Project: in.name.Project, Token: caller.NoToken},
 	} {
 		out = append(out, possibility{"caller.json", text, in.gatherCaller(),

@@ -2,12 +2,14 @@ package checks
 
 import (
 	"net/http"
+	"slices"
 
 	"cloud.google.com/go/iam/apiv1/iampb"
 	"cloud.google.com/go/run/apiv2/runpb"
 
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
@@ -31,7 +33,7 @@ func (in *Invocation) makePublic() []Fix {
 	}
 	return []Fix{{
 		ID: "make-public", Summary: "Make " + in.resource() + " public: turn its invoker IAM check off",
-		Commands:  []Command{in.placed("run services update", in.serviceWord(), "--no-invoker-iam-check")},
+		Commands:  shell(in.serviceName().Update("--no-invoker-iam-check")),
 		Terraform: terraformAttribute(in.terraformService(), "invoker_iam_disabled", true),
 		Caution:   in.publicCaution(),
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
@@ -42,7 +44,7 @@ func (in *Invocation) makePublic() []Fix {
 
 func (in *Invocation) publicCaution() string {
 	caution := "this opens it to everyone whom ingress admits, without any token"
-	if setting, _, known := in.ingress(); !known || setting == runpb.IngressTraffic_INGRESS_TRAFFIC_ALL {
+	if setting, _, known := in.ingress(); !known || setting == gcp.IngressAll {
 		caution = "this opens it to everyone on the internet, without any token"
 	}
 	switch {
@@ -84,7 +86,7 @@ func (in *Invocation) meantPublic() bool {
 	}
 	for _, p := range []*iampb.Policy{in.layers[0].Policy, in.FunctionPolicy.Or(nil)} {
 		for _, b := range p.GetBindings() {
-			if contains(b.GetMembers(), "allUsers") {
+			if slices.Contains(b.GetMembers(), "allUsers") {
 				return true
 			}
 		}

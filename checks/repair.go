@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -207,7 +208,7 @@ func noRepair(v Verdict) string {
 	case cause.Check == answerOrigin.ID:
 		author := "something in front of the service"
 		if v.Observed != nil {
-			author = or(v.Observed.Author, author)
+			author = cmp.Or(v.Observed.Author, author)
 		}
 		return author + " wrote the answer, and diagnose cannot check its rules"
 	case cause.Check == serviceReady.ID && cause.Observed:

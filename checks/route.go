@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"cloud.google.com/go/functions/apiv2/functionspb"
 
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 )
 
 var routeGate = Gate{"route", "404, redirect", []Check{routeHost, routePath, routeHTTPS, routeDefaultURL}}
@@ -25,18 +27,18 @@ Whether a domain of one's own leads to the service is in no document of the serv
 	Run: func(in *Invocation) Finding {
 		switch {
 		case in.url == nil && !in.Request.Known():
-			return assume("request.json", "no request was given", "the request goes to the service's own URL over https", Command{Argv: []string{"diagnose", "invoke", "--url", or(in.audiences.Preferred(), "URL")}})
+			return assume("request.json", "no request was given", "the request goes to the service's own URL over https", Command{Argv: []string{"diagnose", "invoke", "--url", cmp.Or(in.audiences.Preferred(), "URL")}})
 		case in.url == nil:
 			return notApplicable("no URL was given; the service's own is supposed")
-		case in.host.Kind == googleAPIHost:
+		case in.host.Kind == gcp.APIHost:
 			return unknown(fmt.Sprintf("%s is a Google API: calling it is no invocation of a service, and an access token is right there", in.host.Name))
-		case in.host.Kind == customHost && in.ownHostFix() != nil:
+		case in.host.Kind == gcp.CustomHost && in.ownHostFix() != nil:
 			return in.foreignHostHeader()
 		case in.ownName() != "":
 			return Finding{Message: in.ownName() + " is not a host of Google's; no document shows whether it leads to this service", Assumes: in.standing()}
 		case in.port() != "":
 			return Finding{Message: fmt.Sprintf("the service answers on port 443, and the request goes to port %s", in.port()), Assumes: in.standing()}
-		case in.host.Kind == functionHost:
+		case in.host.Kind == gcp.FunctionsHost:
 			return in.functionHostFinding()
 		}
 		return in.runHostFinding()
@@ -46,11 +48,11 @@ Whether a domain of one's own leads to the service is in no document of the serv
 // ownName is the name of a host that is not Google's and stands in the way: in
 // the Host header, or of the URL where the header has the service's. "" is none.
 func (in *Invocation) ownName() string {
-	if in.host.Kind == customHost {
+	if in.host.Kind == gcp.CustomHost {
 		return in.host.Name
 	}
 	if in.url != nil && in.request.HostHeader() != "" {
-		if h := parseHost(in.url.Hostname()); h.Kind == customHost {
+		if h := gcp.ParseHost(in.url.Hostname()); h.Kind == gcp.CustomHost {
 			return h.Name
 		}
 	}
@@ -74,8 +76,8 @@ func (in *Invocation) ownHostFix() []Fix {
 	if in.url == nil {
 		return nil
 	}
-	own := parseHost(in.url.Hostname())
-	if in.request.HostHeader() == "" || own.Name == in.host.Name || own.Kind != runHost && own.Kind != functionHost {
+	own := gcp.ParseHost(in.url.Hostname())
+	if in.request.HostHeader() == "" || own.Name == in.host.Name || own.Kind != gcp.RunHost && own.Kind != gcp.FunctionsHost {
 		return nil
 	}
 	return []Fix{{ID: "send-own-host", Summary: "Send " + own.Name + " in the Host header: a proxy must not forward its visitor's",
@@ -89,7 +91,7 @@ func (in *Invocation) ownHostFix() []Fix {
 
 func (in *Invocation) functionHostFinding() Finding {
 	fn := in.fn()
-	n := parseName(fn.GetName())
+	n := parsed(fn.GetName())
 	switch {
 	case !in.function && in.Service.Known():
 		return in.serviceOfFunctionHost()
@@ -97,9 +99,9 @@ func (in *Invocation) functionHostFinding() Finding {
 		return assume("function.json", "the function was not read", in.host.Name+" is the function's host", in.describeFunction()...)
 	case in.host.Region != "" && n.Location != "" && in.host.Region != n.Location:
 		return in.wrongHost(fmt.Sprintf("%s names the region %s, the function is in %s", in.namer(), in.host.Region, n.Location))
-	case in.host.Project != "" && n.Project != "" && !isNumber(n.Project) && in.host.Project != n.Project:
+	case in.host.Project != "" && n.Project != "" && !gcp.IsNumber(n.Project) && in.host.Project != n.Project:
 		return in.wrongHost(fmt.Sprintf("%s names the project %s, the function is in %s", in.namer(), in.host.Project, n.Project))
-	case fn.GetUrl() != "" && hostOf(fn.GetUrl()).Kind == functionHost && hostOf(fn.GetUrl()).Name != in.host.Name:
+	case fn.GetUrl() != "" && gcp.HostOf(fn.GetUrl()).Kind == gcp.FunctionsHost && gcp.HostOf(fn.GetUrl()).Name != in.host.Name:
 		return in.wrongHost(fmt.Sprintf("%s names the host %s, the function answers at %s", in.namer(), in.host.Name, fn.GetUrl()))
 	}
 	return pass(in.host.Name+" is the function's host", in.Function.Source.At("/url"))
@@ -108,7 +110,7 @@ func (in *Invocation) functionHostFinding() Finding {
 // serviceOfFunctionHost answers for a cloudfunctions.net URL where only the
 // Cloud Run service was read.
 func (in *Invocation) serviceOfFunctionHost() Finding {
-	n := parseName(in.service().GetName())
+	n := parsed(in.service().GetName())
 	if in.host.Region != "" && n.Location != "" && in.host.Region != n.Location {
 		return in.wrongHost(fmt.Sprintf("%s names the region %s, the service is in %s", in.namer(), in.host.Region, n.Location))
 	}
@@ -118,9 +120,9 @@ func (in *Invocation) serviceOfFunctionHost() Finding {
 func (in *Invocation) runHostFinding() Finding {
 	urls := in.knownURLs()
 	for _, u := range urls {
-		if h := hostOf(u); h.Name == in.host.Name {
+		if h := gcp.HostOf(u); h.Name == in.host.Name {
 			return pass(in.host.Name+" is one of the service's hosts", in.sourceOfURLs())
-		} else if in.host.Tag != "" && h.Name == strings.TrimPrefix(in.host.Name, in.host.Tag+"---") {
+		} else if in.host.Tag != "" && h.Name == in.host.Untagged() {
 			return pass(fmt.Sprintf("%s is the tag %s of the service", in.host.Name, in.host.Tag), in.sourceOfURLs())
 		}
 	}
@@ -137,14 +139,14 @@ func (in *Invocation) runHostFinding() Finding {
 		return in.wrongHost(fmt.Sprintf("%s is none of the service's hosts", in.host.Name))
 	case n.ID != "" && in.host.Service != n.ID:
 		return in.wrongHost(fmt.Sprintf("%s names the service %s, the service is %s", in.namer(), in.host.Service, n.ID))
-	case n.Location != "" && n.Location != "-" && in.host.Region != "" && in.host.Region != n.Location:
+	case n.Location != "" && in.host.Region != "" && in.host.Region != n.Location:
 		return in.wrongHost(fmt.Sprintf("%s names the region %s, the service is in %s", in.namer(), in.host.Region, n.Location))
 	case in.host.Number != "" && in.documentNumber() != "" && in.documentNumber() != in.host.Number:
 		return in.wrongHost(fmt.Sprintf("%s names the project %s, the service is in %s", in.namer(), in.host.Number, in.documentNumber()))
 	case in.host.Number != "" && in.documentNumber() != "":
 		return pass(in.host.Name+" is the service's deterministic URL", in.sourceOfURLs())
 	case in.host.Number != "":
-		return assume("project.json", "the project's number is not known", in.host.Number+" is the number of the service's project", gcloud("projects", "describe", in.projectWord(), "--format=json"))
+		return assume("project.json", "the project's number is not known", in.host.Number+" is the number of the service's project", in.describeProject()...)
 	case !in.ownHost():
 		return in.wrongHost(fmt.Sprintf("%s is none of the service's hosts", in.host.Name))
 	}
@@ -154,45 +156,6 @@ func (in *Invocation) runHostFinding() Finding {
 // multiRegion reports whether the service runs in several regions.
 func (in *Invocation) multiRegion() bool {
 	return len(in.service().GetMultiRegionSettings().GetRegions()) > 0
-}
-
-// knownURLs lists the run.app URLs that the documents give, those of tags
-// included.
-func (in *Invocation) knownURLs() []string {
-	urls := serviceURLs(in.service())
-	for _, t := range in.service().GetTrafficStatuses() {
-		if t.GetUri() != "" {
-			urls = append(urls, t.GetUri())
-		}
-	}
-	if u := in.fn().GetServiceConfig().GetUri(); u != "" {
-		urls = append(urls, u)
-	}
-	return urls
-}
-
-// namedService is the service as its documents name it, without what the
-// request's own URL suggests.
-func (in *Invocation) namedService() name {
-	n := parseName(or(in.service().GetName(), in.fn().GetServiceConfig().GetService()))
-	n.Location = or(n.Location, parseName(in.fn().GetName()).Location)
-	return n
-}
-
-// documentNumber is the project's number as the documents give it, without
-// what the request's own URL suggests.
-func (in *Invocation) documentNumber() string {
-	for _, c := range []string{in.Project.Or(evidence.Project{}).Number, parseName(in.service().GetName()).Project, parseName(in.fn().GetServiceConfig().GetService()).Project} {
-		if isNumber(c) {
-			return c
-		}
-	}
-	for _, u := range in.knownURLs() {
-		if n := hostOf(u).Number; n != "" {
-			return n
-		}
-	}
-	return ""
 }
 
 func (in *Invocation) sourceOfURLs() evidence.Source {
@@ -226,7 +189,7 @@ func (in *Invocation) wrongHost(message string) Finding {
 // not known.
 func (in *Invocation) rightURL() *url.URL {
 	fn := in.fn()
-	base := or(in.service().GetUri(), fn.GetServiceConfig().GetUri(), fn.GetUrl())
+	base := cmp.Or(in.service().GetUri(), fn.GetServiceConfig().GetUri(), fn.GetUrl())
 	if in.gen1 {
 		base = fn.GetUrl()
 	}
@@ -234,10 +197,10 @@ func (in *Invocation) rightURL() *url.URL {
 	if err != nil || u.Host == "" {
 		return nil
 	}
-	if hostOf(base).Kind == runHost && in.url != nil {
+	if gcp.HostOf(base).Kind == gcp.RunHost && in.url != nil {
 		path := in.url.Path
-		if in.host.Kind == functionHost {
-			path = strings.TrimPrefix(path, "/"+functionPath(in.url))
+		if in.host.Kind == gcp.FunctionsHost {
+			path = strings.TrimPrefix(path, "/"+in.functionOfURL())
 		}
 		u.Path, u.RawQuery = path, in.url.RawQuery
 	}
@@ -255,9 +218,9 @@ reaches the container. On cloudfunctions.net the first part of the path is the f
 		switch {
 		case in.url == nil:
 			return notApplicable("no path was given")
-		case in.host.Kind == functionHost:
+		case in.host.Kind == gcp.FunctionsHost:
 			return in.functionPathFinding()
-		case in.url.Path == "/healthz" && in.host.Kind == customHost:
+		case in.url.Path == "/healthz" && in.host.Kind == gcp.CustomHost:
 			return assume("", "the front end of run.app keeps the path /healthz for itself; whether it does so behind "+in.host.Name+" is not documented",
 				"/healthz reaches the container behind "+in.host.Name)
 		case in.url.Path == "/healthz":
@@ -272,12 +235,10 @@ reaches the container. On cloudfunctions.net the first part of the path is the f
 }
 
 func (in *Invocation) functionPathFinding() Finding {
-	got := functionPath(in.url)
+	got := in.functionOfURL()
 	fn := in.fn()
-	want := parseName(fn.GetName()).ID
-	if u, err := url.Parse(fn.GetUrl()); err == nil && hostOf(fn.GetUrl()).Kind == functionHost {
-		want = or(functionPath(u), want)
-	}
+	want := parsed(fn.GetName()).ID
+	want = cmp.Or(gcp.ParseAddress(fn.GetUrl()).Function, want)
 	switch {
 	case got == "":
 		f := fail("a cloudfunctions.net URL must name the function in its path", notFound, in.Request.Source.At("/url"))
@@ -311,7 +272,7 @@ drop the body or the Authorization header. Only a gen1 function with securityLev
 		switch {
 		case in.url == nil || in.url.Scheme != "http":
 			return pass("the request uses https")
-		case in.host.Kind == customHost:
+		case in.host.Kind == gcp.CustomHost:
 			return assume("", "the request uses http; whether "+in.host.Name+" redirects to https is not known", in.host.Name+" serves http")
 		case optional:
 			return warn("the request uses http, which this gen1 function serves: the token travels unencrypted", in.Function.Source.At("/serviceConfig/securityLevel"))
@@ -333,7 +294,7 @@ and Google services such as Scheduler, Tasks, Pub/Sub and Eventarc cannot reach 
 	Confidence: Documented,
 	Run: func(in *Invocation) Finding {
 		svc, known := in.Service.Get()
-		onDefault := in.host.Kind != customHost
+		onDefault := in.host.Kind != gcp.CustomHost
 		switch {
 		case in.gen1:
 			return notApplicable("a gen1 function has no default URL to turn off")

@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -8,6 +9,7 @@ import (
 	"cloud.google.com/go/run/apiv2/runpb"
 
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 )
 
 var serviceGate = Gate{"service", "404, 429, 500, 503", []Check{serviceReady, serviceTraffic, functionState}}
@@ -74,7 +76,7 @@ func (in *Invocation) capacityFailure() (Finding, bool) {
 		f.Observed = true
 		f.Assumes = []Assumption{{Text: "the log entry is of this request"}}
 		f.Fixes = []Fix{{ID: "raise-capacity", Summary: "Look at the revision's own logs, and at max instances and quota",
-			Commands: []Command{in.placed("run services update", in.serviceWord(), "--max-instances=MAX")},
+			Commands: shell(in.serviceName().Update("--max-instances=MAX")),
 			Caution:  "diagnose cannot check this: no document shows the capacity"}}
 		return f, true
 	}
@@ -93,7 +95,7 @@ settings of the service hold for all its revisions.`,
 		if in.gen1 || !known {
 			return notApplicable("no traffic settings were given")
 		}
-		if tag := in.host.Tag; tag != "" && in.host.Kind == runHost {
+		if tag := in.host.Tag; tag != "" && in.host.Kind == gcp.RunHost {
 			for _, t := range svc.GetTraffic() {
 				if t.GetTag() == tag {
 					return pass("the tag "+tag+" exists", in.Service.Source.At("/traffic"))
@@ -117,7 +119,10 @@ settings of the service hold for all its revisions.`,
 
 func (in *Invocation) dropTag() []Fix {
 	u := *in.url
-	u.Host = strings.TrimPrefix(u.Host, in.host.Tag+"---")
+	h := gcp.ParseHost(u.Host)
+	if u.Host = h.Untagged(); h.Port != "" {
+		u.Host += ":" + h.Port
+	}
 	return []Fix{in.callURLFix("drop-tag", "Call the service without the tag: "+shown(&u), &u)}
 }
 
@@ -166,13 +171,13 @@ func (in *Invocation) deployRevision() []Fix {
 	}
 	image := "IMAGE"
 	if c := in.service().GetTemplate().GetContainers(); len(c) > 0 {
-		image = or(c[0].GetImage(), image)
+		image = cmp.Or(c[0].GetImage(), image)
 	}
 	return []Fix{{
 		ID: "deploy-revision", Summary: "Find out from the revision's logs why it does not start, mend that and deploy again",
-		Commands: []Command{
-			in.logs(fmt.Sprintf(`resource.type="cloud_run_revision" resource.labels.service_name=%q severity>=ERROR`, in.serviceWord())),
-			in.placed("run services update", in.serviceWord(), "--image="+image)},
+		Commands: append(
+			in.logs(fmt.Sprintf(`resource.type="cloud_run_revision" resource.labels.service_name=%q severity>=ERROR`, in.serviceName().ID)),
+			shell(in.serviceName().Update("--image="+image))...),
 		Caution: "the call then succeeds once a revision is ready",
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
 			return changeService(s, func(svc *runpb.Service) {
@@ -190,7 +195,7 @@ func (in *Invocation) deployFunction() []Fix {
 	}
 	return []Fix{{
 		ID: "deploy-function", Summary: "Mend what the state messages say and deploy the function again",
-		Commands: []Command{in.placed("functions deploy", in.functionWord(), "--source=SOURCE_FOLDER")},
+		Commands: shell(in.functionName().Update("--source=SOURCE_FOLDER")),
 		Caution:  "the call then succeeds once the function is active",
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
 			fn, ok := s.Function.Get()

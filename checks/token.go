@@ -8,6 +8,7 @@ import (
 
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
@@ -201,7 +202,7 @@ id is accepted as well. A gen1 function accepts its cloudfunctions.net URL only.
 		return notApplicable("the claims cannot be read")
 	case in.sent.config && len(t.Claims.Audience) == 0:
 		return unknown("the configuration of the caller does not show the audience of its token")
-	case in.host.Kind == googleAPIHost:
+	case in.host.Kind == gcp.APIHost:
 		return notApplicable("a Google API is called, not a service")
 	case len(t.Claims.Audience) == 0 && t.Signature == credential.SignatureUnknown:
 		return assume("token.jwt", "the claims given hold no aud", "the audience names the service")
@@ -247,7 +248,7 @@ func (in *Invocation) audienceFinding(t credential.Credential, src evidence.Sour
 	f.Fixes = in.mint()
 	if in.customizable(auds[0]) && t.Kind == credential.IDToken && !in.bare {
 		f.Fixes = append(f.Fixes, in.addCustomAudience(auds[0]))
-		if strings.HasSuffix(auds[0], oauthClient) { // whose tokens can have no other audience
+		if strings.HasSuffix(auds[0], gcp.OAuthClientSuffix) { // whose tokens can have no other audience
 			slices.Reverse(f.Fixes)
 		}
 	}
@@ -263,9 +264,9 @@ func (in *Invocation) noCustomAudience() []Assumption {
 // customizable reports whether an audience can be made one of the service's: a
 // name that is no URL of another service.
 func (in *Invocation) customizable(aud string) bool {
-	kind := hostOf(aud).Kind
-	return !in.gen1 && in.Service.Known() && aud != "" && aud != gcloudClient && aud != adcClient &&
-		(kind == customHost || kind == noHost)
+	kind := gcp.HostOf(aud).Kind
+	return !in.gen1 && in.Service.Known() && aud != "" && aud != gcp.GcloudClient && aud != gcp.ADCClient &&
+		(kind == gcp.CustomHost || kind == gcp.NoHost)
 }
 
 func rank(s iam.State) int {

@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"diagnose/internal/caller"
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
@@ -87,7 +89,7 @@ func cloudEvent(h http.Header) bool {
 }
 
 func sendCloudEvent(in *Invocation) Fix {
-	event := map[string]string{"Ce-Id": "1", "Ce-Source": "//diagnose", "Ce-Type": or(in.fn().GetEventTrigger().GetEventType(), "test"), "Ce-Specversion": "1.0"}
+	event := map[string]string{"Ce-Id": "1", "Ce-Source": "//diagnose", "Ce-Type": cmp.Or(in.fn().GetEventTrigger().GetEventType(), "test"), "Ce-Specversion": "1.0"}
 	var argv []string
 	for _, k := range []string{"Ce-Id", "Ce-Source", "Ce-Type", "Ce-Specversion"} {
 		argv = append(argv, "-H", strings.ToLower(k)+": "+event[k])
@@ -111,7 +113,7 @@ func sendCloudEvent(in *Invocation) Fix {
 func (in *Invocation) causeEvent() Fix {
 	return Fix{
 		ID: "cause-event", Summary: "Let its event source call the function, or send one event by hand",
-		Commands: []Command{in.placed("functions call", in.functionWord(), "--data=EVENT_JSON")},
+		Commands: shell(in.functionName().SendEvent()),
 		Caution:  "the command needs cloudfunctions.functions.call, which is another permission than invoke",
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
 			s.Request, s.Token = evidence.Fact[evidence.Request]{}, evidence.Fact[credential.Credential]{}
@@ -199,16 +201,12 @@ func (in *Invocation) pubsubTrigger() bool {
 
 var triggerTokenMinting = eventOnly(Check{
 	ID: "trigger-token-minting", Title: "Pub/Sub's service agent may mint the token", Confidence: Documented,
-	Doc: `Pub/Sub's service agent service-PROJECT_NUMBER@gcp-sa-pubsub.iam.gserviceaccount.com mints the token of a delivery. It may
+	Doc: `Pub/Sub's service agent ` + gcp.PubSubAgent(gcp.ProjectNumberWord) + ` mints the token of a delivery. It may
 by roles/pubsub.serviceAgent, or in projects that used Pub/Sub before 8 April 2021 by roles/iam.serviceAccountTokenCreator.
 Without either nothing arrives, and the service logs nothing.`,
 }, func(in *Invocation) Finding {
-	agent := "serviceAccount:service-PROJECT_NUMBER@gcp-sa-pubsub.iam.gserviceaccount.com"
-	if number := in.projectNumber(); number != "" {
-		agent = "serviceAccount:service-" + number + "@gcp-sa-pubsub.iam.gserviceaccount.com"
-	} else if found := in.boundAgent("@gcp-sa-pubsub.iam.gserviceaccount.com"); found != "" {
-		agent = found
-	}
+	agent := cmp.Or(accountMember(gcp.PubSubAgent(in.projectNumber())), in.boundPubSubAgent(),
+		accountMember(gcp.PubSubAgent(gcp.ProjectNumberWord)))
 	d := in.question(iam.MintIDToken, in.identityOf(agent)).Decide()
 	if d.State == iam.Granted {
 		return pass("Pub/Sub's service agent has "+d.Binding.Role, in.cite(d.Binding))
@@ -218,19 +216,19 @@ Without either nothing arrives, and the service logs nothing.`,
 	}
 	f := fail("Pub/Sub's service agent "+strings.TrimPrefix(agent, "serviceAccount:")+" holds neither roles/pubsub.serviceAgent nor roles/iam.serviceAccountTokenCreator, so no delivery gets its token",
 		Answer{Status: 403}, in.Ancestors.Source)
-	f.Assumes = []Assumption{{Text: "the policy of the trigger's service account does not let the agent mint its tokens", Gather: []Command{
-		gcloud("iam", "service-accounts", "get-iam-policy", or(strings.TrimPrefix(in.triggerMember(), "serviceAccount:"), "SERVICE_ACCOUNT"), "--format=json")}}}
+	f.Assumes = []Assumption{{Text: "the policy of the trigger's service account does not let the agent mint its tokens", Gather: shell(
+		gcp.ServiceAccountName(strings.TrimPrefix(in.triggerMember(), "serviceAccount:")).GetPolicy())}}
 	f.Fixes = []Fix{in.grantOnProject("grant-token-creator", "roles/iam.serviceAccountTokenCreator", agent)}
 	return f
 })
 
-// boundAgent returns the member of a binding above the service that ends in
-// the given domain, or "".
-func (in *Invocation) boundAgent(domain string) string {
+// boundPubSubAgent returns the service agent of Pub/Sub that a policy names,
+// or "".
+func (in *Invocation) boundPubSubAgent() string {
 	for _, l := range in.layers {
 		for _, b := range l.Policy.GetBindings() {
 			for _, m := range b.GetMembers() {
-				if strings.HasPrefix(m, "serviceAccount:") && strings.HasSuffix(m, domain) {
+				if email, ok := strings.CutPrefix(m, "serviceAccount:"); ok && gcp.IsPubSubAgent(email) {
 					return m
 				}
 			}

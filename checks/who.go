@@ -7,10 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"cloud.google.com/go/run/apiv2/runpb"
-
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
@@ -94,12 +93,12 @@ func (in *Invocation) door() iam.Door {
 	switch {
 	case !known:
 		d.Outside = "the ingress setting was not read"
-	case setting == runpb.IngressTraffic_INGRESS_TRAFFIC_ALL:
+	case setting == gcp.IngressAll:
 		d.Internet = iam.Granted
-	case setting == runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER:
+	case setting == gcp.IngressInternalAndLoadBalancer:
 		d.Outside = "ingress admits the internet through a load balancer only, and whether one leads here is not known"
 	default:
-		d.Internet, d.Outside = iam.NotGranted, "ingress "+ingressWord(setting)+" keeps the internet out"
+		d.Internet, d.Outside = iam.NotGranted, "ingress "+setting.String()+" keeps the internet out"
 	}
 	return d
 }
@@ -215,7 +214,7 @@ func (in *Invocation) listed(member string, seen map[string]bool) []string {
 	for _, m := range in.Groups.Or(nil)[member] {
 		if _, group := in.Groups.Or(nil)[m]; group {
 			out = append(out, in.listed(m, seen)...)
-		} else if !contains(out, m) {
+		} else if !slices.Contains(out, m) {
 			out = append(out, m)
 		}
 	}
@@ -246,7 +245,7 @@ func (in *Invocation) boundOnFunction() []Holder {
 	for i, b := range p.GetBindings() {
 		for j, m := range b.GetMembers() {
 			if invokerLike(b.GetRole()) {
-				out = append(out, Holder{Member: m, Standing: Barred, State: iam.NotGranted, Role: b.GetRole(), On: "functions/" + in.functionWord(),
+				out = append(out, Holder{Member: m, Standing: Barred, State: iam.NotGranted, Role: b.GetRole(), On: in.functionName().Short(),
 					Cite: in.FunctionPolicy.Source.At(fmt.Sprintf("/bindings/%d/members/%d", i, j)), Reason: "bound on the function, not on its Cloud Run service"})
 			}
 		}
@@ -300,7 +299,7 @@ func (in *Invocation) whoNotes(door iam.Door, public iam.Decision) []string {
 		out = append(out, door.Outside)
 	}
 	if in.iap {
-		agent := in.grantFinding(door.Agent, or(in.iapAgent(), "IAP's service agent"), noFixes)
+		agent := in.grantFinding(door.Agent, cmp.Or(in.iapAgent(), "IAP's service agent"), noFixes)
 		out = append(out, "IAP is on: everybody meets IAP first, and IAP calls as its service agent; "+agent.Message)
 	} else if public.State == iam.Unknown {
 		out = append(out, "whether anyone may invoke is not known: "+public.Reason)
@@ -320,7 +319,7 @@ func (in *Invocation) unreadFor(door iam.Door, rows []Holder) []Assumption {
 		}
 	}
 	if !in.Ancestors.Known() {
-		add("ancestor-policies.json", "the policies above the service were not read"+reasonOf(in.Ancestors), in.ancestorsCommand())
+		add("ancestor-policies.json", "the policies above the service were not read"+reasonOf(in.Ancestors), in.readAncestors()...)
 	}
 	if !in.gen1 && !in.Service.Known() {
 		add("service.json", "the service was not read"+reasonOf(in.Service), in.describeService()...)
@@ -329,7 +328,7 @@ func (in *Invocation) unreadFor(door iam.Door, rows []Holder) []Assumption {
 		add("deny-policies.json", "deny policies were not read"+reasonOf(in.DenyPolicies), in.denyUnread().Gather...)
 	}
 	if in.iap && !in.IAPPolicy.Known() {
-		add("iap-policy.json", "the policy of IAP was not read"+reasonOf(in.IAPPolicy), in.iapPolicyCommand())
+		add("iap-policy.json", "the policy of IAP was not read"+reasonOf(in.IAPPolicy), shell(in.iapName().GetPolicy())...)
 	}
 	for _, h := range rows {
 		if k := iam.ParseMember(h.Member).Kind; h.Standing != Barred && (k == iam.Group || k == iam.Domain) && in.Groups.Or(nil)[h.Member] == nil {
@@ -344,7 +343,7 @@ func (in *Invocation) unreadFor(door iam.Door, rows []Holder) []Assumption {
 func JudgeToken(s evidence.Snapshot, target bool) Verdict {
 	in := resolve(&s, nil)
 	in.public = iam.Decision{State: iam.NotGranted} // the question is about a private service
-	v := Verdict{Target: in.target(), Principal: in.principal, JudgedAt: Moment{s.Now, or(s.NowFrom, in.momentFrom())}}
+	v := Verdict{Target: in.target(), Principal: in.principal, JudgedAt: Moment{s.Now, cmp.Or(s.NowFrom, in.momentFrom())}}
 	for _, g := range []Gate{credentialGate, tokenGate} {
 		for _, c := range g.Checks {
 			f := c.Run(in)
@@ -353,7 +352,7 @@ func JudgeToken(s evidence.Snapshot, target bool) Verdict {
 			}
 			f.Gate, f.Check = g.Name, c.ID
 			for i := range f.Assumes {
-				f.Assumes[i].Check = or(f.Assumes[i].Check, c.ID)
+				f.Assumes[i].Check = cmp.Or(f.Assumes[i].Check, c.ID)
 			}
 			v.Findings = append(v.Findings, f)
 		}

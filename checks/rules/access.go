@@ -252,7 +252,10 @@ func (x *Index) mayBeAbove(chain []*node, at string) bool {
 }
 
 // attached is the node that a deny policy hangs on, "" where that is not known.
-func attached(d estate.Deny) string { return nodeName("//" + iam.AttachmentPoint(d.Policy.GetName())) }
+func attached(d estate.Deny) string {
+	on, _, _ := gcp.ParseDenyPolicy(d.Policy.GetName())
+	return on.String()
+}
 
 // decide says whether a principal may invoke a target: an account through IAM
 // and IAP, anyone also through ingress.

@@ -8,6 +8,7 @@ import (
 	"diagnose/checks"
 	"diagnose/internal/caller"
 	"diagnose/internal/estate"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
@@ -65,7 +66,7 @@ func (x *Index) calledBy(c *estate.Caller) *target {
 	case c.URL == "":
 		return nil
 	}
-	a := addressOf(c.URL)
+	a := gcp.ParseAddress(c.URL)
 	switch {
 	case len(x.hosts[a.Host]) > 0:
 		return x.answering(a.Host, c.Root)
@@ -103,8 +104,8 @@ func (x *Index) answering(host, root string) *target {
 
 // named finds a target by full or short name.
 func (x *Index) named(name, project string) *target {
-	for _, prefix := range []string{"", "//run.googleapis.com/", "//cloudfunctions.googleapis.com/"} {
-		full := x.canonical(prefix + name)
+	for _, full := range []string{name, "//" + gcp.RunAPI + "/" + name, "//" + gcp.FunctionsAPI + "/" + name} {
+		full = x.canonical(full)
 		if t := x.targets[full]; t != nil {
 			return t
 		}
@@ -250,7 +251,7 @@ with 401. Set it to the service's URL, or to one of its custom audiences.`,
 func (x *Index) audiences(t *target) checks.Audiences {
 	a := checks.Audiences{Gen1: t.Gen1, Custom: t.Custom, CustomKnown: t.CustomOK}
 	for _, u := range t.URLs {
-		if strings.Contains(u, ".cloudfunctions.net/") {
+		if gcp.HostOf(u).Kind == gcp.FunctionsHost {
 			a.Functions = append(a.Functions, u)
 		} else {
 			a.URLs = append(a.URLs, u)

@@ -161,7 +161,7 @@ func (x *Index) restrictIngress(t *target) repair {
 
 // configure proposes the token that a caller should send.
 func (x *Index) configure(c *estate.Caller, t *target) repair {
-	real := func(u string) bool { return u != "" && !strings.HasSuffix(addressOf(u).Host, ".invalid") }
+	real := func(u string) bool { return u != "" && !strings.HasSuffix(gcp.ParseAddress(u).Host, ".invalid") }
 	given := ""
 	if i := slices.IndexFunc(t.URLs, real); i >= 0 {
 		given = t.URLs[i]

@@ -125,7 +125,7 @@ func (x *Index) readNumber(t *estate.Target) {
 		return
 	}
 	for _, u := range t.URLs {
-		if number := addressOf(u).Number; number != "" && x.numbers[number] == "" {
+		if number := gcp.ParseAddress(u).Number; number != "" && x.numbers[number] == "" {
 			x.numbers[number] = id
 		}
 	}
@@ -191,7 +191,7 @@ func (x *Index) addTarget(in *estate.Target) {
 		x.functions[x.canonical(in.Function)] = t
 	}
 	for _, u := range in.URLs {
-		if h := addressOf(u); h.Host != "" && h.Function == "" {
+		if h := gcp.ParseAddress(u); h.Host != "" && h.Function == "" {
 			x.hosts[h.Host] = append(x.hosts[h.Host], t)
 		}
 	}

@@ -5,12 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"diagnose/checks"
 	"diagnose/internal/estate"
 	"diagnose/internal/gcp"
 )
-
-func addressOf(url string) checks.Address { return checks.ParseAddress(url) }
 
 // whole reports whether every part of a resource name is known.
 func whole(name string) bool { return !strings.Contains(name, "/-") }

@@ -27,8 +27,7 @@ type Caller struct {
 	Service        string    // full or short name of the Cloud Run service or function it names, "" where it names only a URL
 	Token          TokenKind // what it sends
 	ServiceAccount string    // e-mail of the identity it calls with, "" where the default is used or unknown
-	Audience       string    // the audience of its ID token, given or by default
-	AudienceGiven  bool      // false: Audience is the default of the caller's kind; true without one: it is computed
+	Audience       string    // the audience of its ID token, given or by default, "" where it is computed
 	Pointer        string    // where in its document the token is configured
 	Note           string    // what else matters, e.g. that the job is paused
 	LastStatus     int       // the HTTP status that its last attempt was answered with, 0 where that is not shown

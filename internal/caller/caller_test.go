@@ -45,7 +45,7 @@ httpTarget: {uri: "https://orders.run.app/"}`,
 name: projects/shop/locations/europe-west1/queues/q/tasks/1
 httpRequest: {url: "https://orders.run.app/t", oidcToken: {serviceAccountEmail: ` + account + `, audience: "https://orders.run.app"}}`,
 			[]Caller{{Kind: "cloud-tasks", Name: "projects/shop/locations/europe-west1/queues/q/tasks/1", Project: "shop", URL: "https://orders.run.app/t", Method: "POST",
-				Token: IDToken, ServiceAccount: account, Audience: "https://orders.run.app", AudienceGiven: true, Pointer: "/httpRequest/oidcToken"}}},
+				Token: IDToken, ServiceAccount: account, Audience: "https://orders.run.app", Pointer: "/httpRequest/oidcToken"}}},
 		{"queue that overrides", `
 name: projects/shop/locations/europe-west1/queues/q
 httpTarget: {uriOverride: {host: orders.run.app, pathOverride: {path: /t}}, oidcToken: {serviceAccountEmail: ` + account + `}}`,
@@ -64,7 +64,7 @@ rateLimits: {}`,
 name: projects/shop/subscriptions/s
 pushConfig: {pushEndpoint: "https://orders.run.app/push", oidcToken: {serviceAccountEmail: ` + account + `, audience: orders}}`,
 			[]Caller{{Kind: "pubsub-push", Name: "projects/shop/subscriptions/s", Project: "shop", URL: "https://orders.run.app/push", Method: "POST",
-				Token: IDToken, ServiceAccount: account, Audience: "orders", AudienceGiven: true, Pointer: "/pushConfig/oidcToken"}}},
+				Token: IDToken, ServiceAccount: account, Audience: "orders", Pointer: "/pushConfig/oidcToken"}}},
 		{"push subscription without token", `
 name: projects/shop/subscriptions/s
 pushConfig: {pushEndpoint: "https://orders.run.app/push"}`,
@@ -82,7 +82,7 @@ paths:
   /c: {post: {x-google-backend: {address: "https://orders.run.app/c", disable_auth: true}}}`,
 			[]Caller{
 				{Kind: "api-gateway", URL: "https://orders.run.app/a", Token: IDToken, Audience: "https://orders.run.app", Pointer: "/paths/~1a/x-google-backend", Note: gatewayNote},
-				{Kind: "api-gateway", URL: "https://orders.run.app/b", Method: "GET", Token: IDToken, Audience: "https://orders.run.app", AudienceGiven: true, Pointer: "/paths/~1b/get/x-google-backend", Note: gatewayNote},
+				{Kind: "api-gateway", URL: "https://orders.run.app/b", Method: "GET", Token: IDToken, Audience: "https://orders.run.app", Pointer: "/paths/~1b/get/x-google-backend", Note: gatewayNote},
 				{Kind: "api-gateway", URL: "https://orders.run.app/c", Method: "POST", Token: UnknownToken, Pointer: "/paths/~1c/post/x-google-backend", Note: "disable_auth is set, so the gateway passes the caller's own Authorization on"},
 			}},
 		{"gateway by OpenAPI 3", `
@@ -95,7 +95,7 @@ paths:
 			[]Caller{
 				{Kind: "api-gateway", URL: "https://c.run.app", Method: "GET", Pointer: "/paths/~1/get/x-google-backend", Note: "disable_auth is set, so the gateway passes the caller's own Authorization on"},
 				{Kind: "api-gateway", URL: "https://h.run.app", Token: IDToken, Audience: "https://h.run.app", Pointer: "/servers/1/x-google-backend", Note: gatewayNote},
-				{Kind: "api-gateway", URL: "https://orders.run.app/b", Token: IDToken, Audience: "orders", AudienceGiven: true, Pointer: "/x-google-backend", Note: gatewayNote},
+				{Kind: "api-gateway", URL: "https://orders.run.app/b", Token: IDToken, Audience: "orders", Pointer: "/x-google-backend", Note: gatewayNote},
 			}},
 		{"pipeline", `
 name: projects/shop/locations/europe-west1/pipelines/p
@@ -105,7 +105,7 @@ destinations:
 - {httpEndpoint: {uri: "https://orders.run.app/f"}}`,
 			[]Caller{
 				{Kind: "eventarc", Name: "projects/shop/locations/europe-west1/pipelines/p", Project: "shop", URL: "https://orders.run.app/e", Method: "POST", Token: IDToken,
-					ServiceAccount: account, Audience: "https://orders.run.app", AudienceGiven: true, Pointer: "/destinations/1/authenticationConfig/googleOidc"},
+					ServiceAccount: account, Audience: "https://orders.run.app", Pointer: "/destinations/1/authenticationConfig/googleOidc"},
 				{Kind: "eventarc", Name: "projects/shop/locations/europe-west1/pipelines/p", Project: "shop", URL: "https://orders.run.app/f", Method: "POST", Token: NoToken, Pointer: "/destinations/2"},
 			}},
 		{"scheduler job whose last attempt was refused", `
@@ -125,7 +125,7 @@ main:
 			[]Caller{
 				{Kind: "workflows", URL: "https://orders.run.app/", Method: "GET", Token: NoToken, Pointer: "/main/steps/0/plain/args", Note: workflowNote},
 				{Kind: "workflows", URL: "https://orders.run.app/x", Method: "POST", Token: IDToken, Audience: "https://orders.run.app/x", Pointer: "/main/steps/1/oidc/args/auth", Note: workflowNote},
-				{Kind: "workflows", Method: "PUT", Token: IDToken, AudienceGiven: true, Pointer: "/main/steps/2/computed/args/auth", Note: workflowNote + "; the audience is an expression"},
+				{Kind: "workflows", Method: "PUT", Token: IDToken, Pointer: "/main/steps/2/computed/args/auth", Note: workflowNote + "; the audience is an expression"},
 				{Kind: "workflows", URL: "https://run.googleapis.com/", Method: "GET", Token: AccessToken, Pointer: "/main/steps/3/api/args/auth", Note: workflowNote},
 			}},
 	} {

@@ -1,6 +1,7 @@
 package caller
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+
+	"diagnose/internal/gcp"
 )
 
 // ErrUnrecognized reports a document that configures no caller.
@@ -65,21 +68,10 @@ func decode(doc []byte, into proto.Message) error {
 	return nil
 }
 
-func projectOf(name string) string {
-	parts := strings.Split(name, "/")
-	if len(parts) > 1 && parts[0] == "projects" {
-		return parts[1]
-	}
-	return ""
-}
-
 // oidc fills in an ID token, with the default audience where none is given.
 func (c *Caller) oidc(email, audience, fallback, pointer string) {
 	c.Token, c.ServiceAccount, c.Pointer = IDToken, email, pointer
-	c.Audience, c.AudienceGiven = audience, audience != ""
-	if audience == "" {
-		c.Audience = fallback
-	}
+	c.Audience = cmp.Or(audience, fallback)
 }
 
 func schedulerJob(doc []byte) (Caller, error) {
@@ -87,7 +79,7 @@ func schedulerJob(doc []byte) (Caller, error) {
 	if err := decode(doc, j); err != nil {
 		return Caller{}, err
 	}
-	c := Caller{Kind: "cloud-scheduler", Name: j.GetName(), Project: projectOf(j.GetName()), Token: NoToken, Pointer: "/httpTarget"}
+	c := Caller{Kind: "cloud-scheduler", Name: j.GetName(), Project: gcp.Part(j.GetName(), "projects"), Token: NoToken, Pointer: "/httpTarget"}
 	t := j.GetHttpTarget()
 	switch {
 	case t == nil:
@@ -134,7 +126,7 @@ func task(doc []byte) (Caller, error) {
 	if r == nil {
 		return Caller{}, errors.New("is a Cloud Tasks task without httpRequest: it calls App Engine and no service")
 	}
-	c := Caller{Kind: "cloud-tasks", Name: t.GetName(), Project: projectOf(t.GetName()), URL: r.GetUrl(), Method: method(r.GetHttpMethod().String()), Token: NoToken, Pointer: "/httpRequest"}
+	c := Caller{Kind: "cloud-tasks", Name: t.GetName(), Project: gcp.Part(t.GetName(), "projects"), URL: r.GetUrl(), Method: method(r.GetHttpMethod().String()), Token: NoToken, Pointer: "/httpRequest"}
 	switch {
 	case r.GetOidcToken() != nil:
 		// https://docs.cloud.google.com/tasks/docs/reference/rest/v2/OidcToken
@@ -164,7 +156,7 @@ func queue(doc []byte) (Caller, error) {
 	if err := json.Unmarshal(doc, &q); err != nil {
 		return Caller{}, errors.New("does not fit google.cloud.tasks.v2.Queue")
 	}
-	c := Caller{Kind: "cloud-tasks", Name: q.Name, Project: projectOf(q.Name), Note: "what a task without override sends is set in the task"}
+	c := Caller{Kind: "cloud-tasks", Name: q.Name, Project: gcp.Part(q.Name, "projects"), Note: "what a task without override sends is set in the task"}
 	t := q.HTTPTarget
 	if t == nil {
 		return c, nil
@@ -205,7 +197,7 @@ func subscription(doc []byte) (Caller, error) {
 	if p.GetPushEndpoint() == "" {
 		return Caller{}, errors.New("is a Pub/Sub subscription without pushEndpoint: it is pulled and calls no service")
 	}
-	c := Caller{Kind: "pubsub-push", Name: s.GetName(), Project: projectOf(s.GetName()), URL: p.GetPushEndpoint(), Method: "POST", Token: NoToken, Pointer: "/pushConfig"}
+	c := Caller{Kind: "pubsub-push", Name: s.GetName(), Project: gcp.Part(s.GetName(), "projects"), URL: p.GetPushEndpoint(), Method: "POST", Token: NoToken, Pointer: "/pushConfig"}
 	if t := p.GetOidcToken(); t != nil {
 		// https://docs.cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions#OidcToken
 		c.oidc(t.GetServiceAccountEmail(), t.GetAudience(), p.GetPushEndpoint(), "/pushConfig/oidcToken")
@@ -218,7 +210,7 @@ func trigger(doc []byte) (Caller, error) {
 	if err := decode(doc, t); err != nil {
 		return Caller{}, err
 	}
-	c := Caller{Kind: "eventarc", Name: t.GetName(), Project: projectOf(t.GetName()), Method: "POST", Token: IDToken, ServiceAccount: t.GetServiceAccount(), Pointer: "/serviceAccount"}
+	c := Caller{Kind: "eventarc", Name: t.GetName(), Project: gcp.Part(t.GetName(), "projects"), Method: "POST", Token: IDToken, ServiceAccount: t.GetServiceAccount(), Pointer: "/serviceAccount"}
 	if c.ServiceAccount == "" {
 		c.Note = "the trigger names no service account: the default compute one calls"
 	}
@@ -249,7 +241,7 @@ func pipeline(doc []byte) ([]Caller, error) {
 			continue
 		}
 		at := fmt.Sprintf("/destinations/%d", i)
-		c := Caller{Kind: "eventarc", Name: p.GetName(), Project: projectOf(p.GetName()), Method: "POST",
+		c := Caller{Kind: "eventarc", Name: p.GetName(), Project: gcp.Part(p.GetName(), "projects"), Method: "POST",
 			URL: d.GetHttpEndpoint().GetUri(), Token: NoToken, Pointer: at}
 		at += "/authenticationConfig"
 		switch a := d.GetAuthenticationConfig(); {

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 
+	"diagnose/internal/gcp"
 	"diagnose/internal/yamldoc"
 )
 
@@ -26,8 +27,8 @@ func workflow(m map[string]json.RawMessage) ([]Caller, error) {
 		json.Unmarshal(m["name"], &base.Name)
 		var account string
 		json.Unmarshal(m["serviceAccount"], &account)
-		base.ServiceAccount = account[strings.LastIndexByte(account, '/')+1:]
-		base.Project = projectOf(base.Name)
+		base.ServiceAccount = gcp.Last(account)
+		base.Project = gcp.Part(base.Name, "projects")
 	} else {
 		b, err := json.Marshal(m)
 		if err != nil || json.Unmarshal(b, &root) != nil {
@@ -88,7 +89,7 @@ func (c Caller) httpStep(call string, args map[string]any, at string) Caller {
 		// https://docs.cloud.google.com/workflows/docs/authenticate-from-workflow
 		c.oidc(c.ServiceAccount, known(auth["audience"]), c.URL, at+"/auth")
 		if s, ok := auth["audience"].(string); ok && strings.Contains(s, "${") {
-			c.Audience, c.AudienceGiven, c.Note = "", true, strings.TrimPrefix(c.Note+"; the audience is an expression", "; ")
+			c.Audience, c.Note = "", strings.TrimPrefix(c.Note+"; the audience is an expression", "; ")
 		}
 	case "OAUTH2":
 		c.Token, c.Pointer = AccessToken, at+"/auth"

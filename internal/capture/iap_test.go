@@ -125,7 +125,7 @@ func TestCaptureOfAccounts(t *testing.T) {
 	}
 	for i, name := range []string{
 		"projects/shop-prod/serviceAccounts/mover@shop-prod.iam.gserviceaccount.com",
-		"projects/-/serviceAccounts/123456789012-compute@developer.gserviceaccount.com",
+		"projects/123456789012/serviceAccounts/123456789012-compute@developer.gserviceaccount.com",
 	} {
 		var p iampb.Policy
 		if err := protojson.Unmarshal(list[i].Policy, &p); err != nil || list[i].Name != name || len(p.GetBindings()) != 1-i {

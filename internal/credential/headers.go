@@ -16,23 +16,11 @@ const (
 	Authorization = "Authorization"
 )
 
-// A Presence says whether a request carries a credential header. The zero
-// Presence is unknown.
-type Presence int
-
-// The states of presence.
-const (
-	PresenceUnknown Presence = iota // no headers were recorded
-	Absent
-	Present
-)
-
 // A Selection is the credential that counts among the headers of a request.
 // The zero Selection says nothing.
 type Selection struct {
-	Header  string // the header that counts, "" where neither is there
-	Present Presence
-	Scheme  string // "Bearer", another known scheme, or "" where there is none
+	Header string // the header that counts, "" where neither is there
+	scheme string // "Bearer", another known scheme, or "" where there is none
 	// Credential is what the header holds. A header without a token that can be
 	// read counts as an opaque one: whether Cloud Run takes it for no credential
 	// or for an invalid one is not documented.
@@ -52,7 +40,7 @@ func FromHeaders(h http.Header) Selection {
 	if h == nil {
 		return Selection{}
 	}
-	sel := Selection{Present: Absent}
+	sel := Selection{}
 	for _, name := range []string{Serverless, Authorization} {
 		values := valuesOf(h, name)
 		empty := !slices.ContainsFunc(values, func(v string) bool { return strings.TrimSpace(v) != "" })
@@ -101,26 +89,26 @@ var bearerWithColon = regexp.MustCompile(`(?i)^bearer\s*[:=]`)
 // selection reads the values of one header. Of several values the first one
 // is decoded.
 func selection(name string, values []string) Selection {
-	sel := Selection{Header: name, Present: Present, Duplicates: len(values)}
+	sel := Selection{Header: name, Duplicates: len(values)}
 	value := strings.TrimSpace(values[0])
 	word, rest := cutScheme(value)
-	sel.Scheme = knownScheme(word)
+	sel.scheme = knownScheme(word)
 	switch {
 	case value == "":
 		sel.Malformed = "is empty"
 	case bearerWithColon.MatchString(value):
-		sel.Scheme, sel.Malformed = "Bearer", "has a colon or equals sign behind Bearer"
+		sel.scheme, sel.Malformed = "Bearer", "has a colon or equals sign behind Bearer"
 		rest = strings.TrimSpace(bearerWithColon.ReplaceAllString(value, ""))
-	case sel.Scheme == "Bearer" && rest == "":
+	case sel.scheme == "Bearer" && rest == "":
 		sel.Malformed = "has no token behind Bearer"
-	case sel.Scheme == "Bearer":
+	case sel.scheme == "Bearer":
 	case rest == "" || looksLikeJWT(word) || redacted(value):
-		sel.Scheme, rest = "", value
+		sel.scheme, rest = "", value
 		if !redacted(value) {
 			sel.Malformed = "lacks the word Bearer before the token"
 		}
-	case sel.Scheme != "":
-		sel.Malformed = "uses the scheme " + sel.Scheme
+	case sel.scheme != "":
+		sel.Malformed = "uses the scheme " + sel.scheme
 	default:
 		sel.Malformed = "uses an unknown scheme"
 	}
@@ -133,7 +121,7 @@ func (sel *Selection) read(value string) {
 	case redacted(value):
 		sel.Redacted = true
 		return
-	case sel.Scheme == "Basic" || sel.Scheme == "Digest":
+	case sel.scheme == "Basic" || sel.scheme == "Digest":
 		sel.Credential = Credential{Kind: Opaque, raw: &value}
 		return
 	}

@@ -15,8 +15,6 @@ func TestFromHeaders(t *testing.T) {
 	type row struct {
 		headers    http.Header
 		header     string
-		present    credential.Presence
-		scheme     string
 		kind       credential.Kind
 		duplicates int
 		malformed  string
@@ -27,37 +25,37 @@ func TestFromHeaders(t *testing.T) {
 	const A, S = credential.Authorization, credential.Serverless
 	for name, c := range map[string]row{
 		"not recorded":   {headers: nil},
-		"no headers":     {headers: http.Header{}, present: credential.Absent},
-		"bearer":         {auth("Bearer " + token), A, credential.Present, "Bearer", credential.IDToken, 1, "", false, 0},
-		"lower case":     {http.Header{"authorization": {"bearer " + token}}, A, credential.Present, "Bearer", credential.IDToken, 1, "", false, 0},
-		"tab":            {auth("Bearer\t" + token), A, credential.Present, "Bearer", credential.IDToken, 1, "", false, 0},
-		"empty":          {auth(""), A, credential.Present, "", credential.Opaque, 1, "is empty", false, 0},
-		"Bearer alone":   {auth("Bearer "), A, credential.Present, "Bearer", credential.Opaque, 1, "has no token behind Bearer", false, 0},
-		"no scheme":      {auth(token), A, credential.Present, "", credential.IDToken, 1, "lacks the word Bearer before the token", false, 0},
-		"colon":          {auth("Bearer: " + token), A, credential.Present, "Bearer", credential.IDToken, 1, "has a colon or equals sign behind Bearer", false, 0},
-		"basic":          {auth("Basic dXNlcjpwYXNz"), A, credential.Present, "Basic", credential.Opaque, 1, "uses the scheme Basic", false, 0},
-		"digest":         {auth(`Digest username="a", response="b"`), A, credential.Present, "Digest", credential.Opaque, 1, "uses the scheme Digest", false, 0},
-		"token scheme":   {auth("Token " + token), A, credential.Present, "Token", credential.IDToken, 1, "uses the scheme Token", false, 0},
-		"unknown scheme": {auth("s3cr3t " + token), A, credential.Present, "", credential.IDToken, 1, "uses an unknown scheme", false, 0},
-		"two values":     {auth("Bearer "+token, "Bearer "+other), A, credential.Present, "Bearer", credential.IDToken, 2, "", false, 0},
-		"two spellings":  {http.Header{"Authorization": {"Bearer " + token}, "authorization": {"Bearer " + other}}, A, credential.Present, "Bearer", credential.IDToken, 2, "", false, 0},
-		"two tokens":     {auth("Bearer " + token + ", Bearer " + other), A, credential.Present, "Bearer", credential.Several, 1, "", false, 0},
-		"access token":   {auth("Bearer ya29.abc"), A, credential.Present, "Bearer", credential.AccessToken, 1, "", false, 0},
-		"both":           {http.Header{A: {"Bearer " + token}, S: {"Bearer " + other}}, S, credential.Present, "Bearer", credential.IDToken, 1, "", false, credential.IDToken},
-		"other is basic": {http.Header{A: {"Basic abc"}, S: {"Bearer " + other}}, S, credential.Present, "Bearer", credential.IDToken, 1, "", false, credential.Opaque},
-		"S empty":        {http.Header{A: {"Bearer " + token}, S: {""}}, A, credential.Present, "Bearer", credential.IDToken, 1, "", false, 0},
-		"A empty":        {http.Header{A: {""}, S: {"Bearer " + token}}, S, credential.Present, "Bearer", credential.IDToken, 1, "", false, 0},
-		"only S empty":   {http.Header{S: {" "}}, "", credential.Absent, "", credential.None, 0, "", false, 0},
-		"API key only":   {http.Header{"X-Goog-Api-Key": {"AIzaX"}}, "", credential.Absent, "", credential.None, 0, "", false, 0},
+		"no headers":     {headers: http.Header{}},
+		"bearer":         {auth("Bearer " + token), A, credential.IDToken, 1, "", false, 0},
+		"lower case":     {http.Header{"authorization": {"bearer " + token}}, A, credential.IDToken, 1, "", false, 0},
+		"tab":            {auth("Bearer\t" + token), A, credential.IDToken, 1, "", false, 0},
+		"empty":          {auth(""), A, credential.Opaque, 1, "is empty", false, 0},
+		"Bearer alone":   {auth("Bearer "), A, credential.Opaque, 1, "has no token behind Bearer", false, 0},
+		"no scheme":      {auth(token), A, credential.IDToken, 1, "lacks the word Bearer before the token", false, 0},
+		"colon":          {auth("Bearer: " + token), A, credential.IDToken, 1, "has a colon or equals sign behind Bearer", false, 0},
+		"basic":          {auth("Basic dXNlcjpwYXNz"), A, credential.Opaque, 1, "uses the scheme Basic", false, 0},
+		"digest":         {auth(`Digest username="a", response="b"`), A, credential.Opaque, 1, "uses the scheme Digest", false, 0},
+		"token scheme":   {auth("Token " + token), A, credential.IDToken, 1, "uses the scheme Token", false, 0},
+		"unknown scheme": {auth("s3cr3t " + token), A, credential.IDToken, 1, "uses an unknown scheme", false, 0},
+		"two values":     {auth("Bearer "+token, "Bearer "+other), A, credential.IDToken, 2, "", false, 0},
+		"two spellings":  {http.Header{"Authorization": {"Bearer " + token}, "authorization": {"Bearer " + other}}, A, credential.IDToken, 2, "", false, 0},
+		"two tokens":     {auth("Bearer " + token + ", Bearer " + other), A, credential.Several, 1, "", false, 0},
+		"access token":   {auth("Bearer ya29.abc"), A, credential.AccessToken, 1, "", false, 0},
+		"both":           {http.Header{A: {"Bearer " + token}, S: {"Bearer " + other}}, S, credential.IDToken, 1, "", false, credential.IDToken},
+		"other is basic": {http.Header{A: {"Basic abc"}, S: {"Bearer " + other}}, S, credential.IDToken, 1, "", false, credential.Opaque},
+		"S empty":        {http.Header{A: {"Bearer " + token}, S: {""}}, A, credential.IDToken, 1, "", false, 0},
+		"A empty":        {http.Header{A: {""}, S: {"Bearer " + token}}, S, credential.IDToken, 1, "", false, 0},
+		"only S empty":   {http.Header{S: {" "}}, "", credential.None, 0, "", false, 0},
+		"API key only":   {http.Header{"X-Goog-Api-Key": {"AIzaX"}}, "", credential.None, 0, "", false, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := credential.FromHeaders(c.headers)
-			got := row{c.headers, s.Header, s.Present, s.Scheme, s.Credential.Kind, s.Duplicates, s.Malformed, s.Redacted, 0}
+			got := row{c.headers, s.Header, s.Credential.Kind, s.Duplicates, s.Malformed, s.Redacted, 0}
 			if s.Other != nil {
 				got.other = s.Other.Kind
 			}
 			got.headers, c.headers = nil, nil
-			if got.header != c.header || got.present != c.present || got.scheme != c.scheme || got.kind != c.kind ||
+			if got.header != c.header || got.kind != c.kind ||
 				got.duplicates != c.duplicates || got.malformed != c.malformed || got.redacted != c.redacted || got.other != c.other {
 				t.Errorf("got  %+v\nwant %+v", got, c)
 			}
@@ -70,7 +68,7 @@ func TestPlaceholdersAreUnknownCredentials(t *testing.T) {
 		"eyJhbGciOi...", "eyJhbGci…", "ya29.***", "XXXXXX", "{{token}}", "%TOKEN%", "TOKEN", "id_token", "YOUR_TOKEN", "[hidden]"} {
 		for _, header := range []string{"Bearer " + value, value} {
 			s := credential.FromHeaders(http.Header{"Authorization": {header}})
-			if !s.Redacted || s.Present != credential.Present || s.Malformed != "" || s.Credential.Kind != credential.None {
+			if !s.Redacted || s.Malformed != "" || s.Credential.Kind != credential.None {
 				t.Errorf("%q: redacted %v, malformed %q, %s", header, s.Redacted, s.Malformed, s.Credential.Kind)
 			}
 		}

@@ -21,10 +21,9 @@ const (
 
 // A Verification is the result of Verify. The zero Verification says nothing.
 type Verification struct {
-	State     VerifyState
-	KeyID     string // as the token names it
-	Algorithm string // as the token names it
-	Reason    string // why it is not Valid; never quotes the signature
+	State  VerifyState
+	KeyID  string // as the token names it
+	Reason string // why it is not Valid; never quotes the signature
 }
 
 // Verify checks the signature of a JWT, and only that: with RS256, the
@@ -32,7 +31,7 @@ type Verification struct {
 // key the token itself proposes (alg, jwk, jku, x5u, x5c). It judges the value
 // with copying damage undone; Clean says whether there was any.
 func Verify(c Credential, keys KeySet) Verification {
-	v := Verification{KeyID: c.Header.KeyID, Algorithm: c.Header.Algorithm}
+	v := Verification{KeyID: c.Header.KeyID}
 	parts := strings.Split(c.text(), ".")
 	switch {
 	case !c.JWT() || c.raw == nil:

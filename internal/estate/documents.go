@@ -99,7 +99,7 @@ func Spelled(n gcp.Name, apart string) string {
 func (t *Target) Join(f Target) {
 	t.Function, t.Event = f.Function, f.Event
 	if t.TriggerAccount == "" {
-		t.TriggerAccount, t.TriggerDefault = f.TriggerAccount, f.TriggerDefault
+		t.TriggerAccount = f.TriggerAccount
 	}
 	known := map[string]bool{}
 	for _, u := range t.URLs {

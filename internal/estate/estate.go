@@ -101,9 +101,8 @@ type Target struct {
 	CustomOK bool     // Custom is known
 
 	// TriggerAccount is the e-mail with which its event source calls, "" where
-	// unknown or not event-driven. TriggerDefault says that it is the default.
+	// unknown or not event-driven.
 	TriggerAccount string
-	TriggerDefault bool
 	// Root tells root modules of Terraform apart, which name what they share
 	// alike: "" for the first, and where there is none.
 	Root  string
@@ -164,7 +163,6 @@ type Binding struct {
 // A Deny is one deny policy.
 type Deny struct {
 	Policy *denypb.Policy
-	Where  Where
 }
 
 // A Caller is a configured caller and where it is configured.
@@ -180,7 +178,6 @@ type Caller struct {
 type AllowedMembers struct {
 	Resource  string   // "projects/shop", "organizations/1"
 	Customers []string // customer IDs, organizations and principal sets as written
-	Where     Where
 }
 
 // A Front is a backend of a load balancer: either the backend service, which

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"cloud.google.com/go/iam/admin/apiv1/adminpb"
+
+	"diagnose/internal/gcp"
 )
 
 // A Document is one kind of document of a case. One row of Documents is all
@@ -268,7 +270,7 @@ func suggest(name string) string {
 	best, least := "", 4
 	for _, m := range Documents {
 		for _, n := range m.Names {
-			if d := distance(name, n); d < least {
+			if d := gcp.Distance(name, n); d < least {
 				best, least = n, d
 			}
 		}
@@ -287,26 +289,4 @@ func ignored(name string) bool {
 		return true
 	}
 	return base == "want" || base == "args" || base == "want.json"
-}
-
-// distance is the number of letters to insert, delete or change between two
-// names.
-func distance(a, b string) int {
-	prev := make([]int, len(b)+1)
-	for j := range prev {
-		prev[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		cur := make([]int, len(b)+1)
-		cur[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
-		}
-		prev = cur
-	}
-	return prev[len(b)]
 }

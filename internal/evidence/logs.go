@@ -138,10 +138,10 @@ func folded(doc []byte) bool {
 // where it is of another method.
 func policyChange(audit map[string]any) *PolicyChange {
 	var in struct {
-		MethodName, ResourceName string
-		AuthenticationInfo       struct{ PrincipalEmail string }
-		RequestMetadata          struct{ CallerSuppliedUserAgent string }
-		ServiceData, Metadata    struct {
+		ResourceName          string
+		AuthenticationInfo    struct{ PrincipalEmail string }
+		RequestMetadata       struct{ CallerSuppliedUserAgent string }
+		ServiceData, Metadata struct {
 			PolicyDelta struct{ BindingDeltas []BindingDelta }
 		}
 	}
@@ -155,8 +155,8 @@ func policyChange(audit map[string]any) *PolicyChange {
 	}
 	return &PolicyChange{
 		By: in.AuthenticationInfo.PrincipalEmail, UserAgent: in.RequestMetadata.CallerSuppliedUserAgent,
-		Method: in.MethodName, Resource: in.ResourceName,
-		Deltas: append(in.ServiceData.PolicyDelta.BindingDeltas, in.Metadata.PolicyDelta.BindingDeltas...),
+		Resource: in.ResourceName,
+		Deltas:   append(in.ServiceData.PolicyDelta.BindingDeltas, in.Metadata.PolicyDelta.BindingDeltas...),
 	}
 }
 

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -115,7 +116,7 @@ func TestPolicyChange(t *testing.T) {
 	logs, _ := read(t, "log.json", `{"logName":"projects/p/logs/cloudaudit.googleapis.com%2Factivity","insertId":"i","trace":"t","timestamp":"2026-11-24T20:00:00Z",
 		"protoPayload":{"methodName":"google.cloud.run.v1.Services.SetIamPolicy","resourceName":"namespaces/p/services/s","authenticationInfo":{"principalEmail":"a@example.com"},
 		"requestMetadata":{"callerSuppliedUserAgent":"google-cloud-sdk"},"serviceData":{"policyDelta":{"bindingDeltas":[{"action":"REMOVE","role":"roles/run.invoker","member":"user:b@example.com"}]}}}}`).Logs.Get()
-	want := &PolicyChange{By: "a@example.com", UserAgent: "google-cloud-sdk", Method: "google.cloud.run.v1.Services.SetIamPolicy", Resource: "namespaces/p/services/s",
+	want := &PolicyChange{By: "a@example.com", UserAgent: "google-cloud-sdk", Resource: "namespaces/p/services/s",
 		Deltas: []BindingDelta{{"REMOVE", "roles/run.invoker", "user:b@example.com"}}}
 	if diff := cmp.Diff(want, logs[0].Change); diff != "" || logs[0].InsertID != "i" || logs[0].Trace != "t" {
 		t.Errorf("%s %+v", diff, logs[0])
@@ -176,5 +177,17 @@ func TestProjectOfPolicy(t *testing.T) {
 	s.Settle(time.Time{}, time.Unix(0, 0))
 	if a := s.Ancestors.Or(nil); a[0].ID != "shop" || a[1].ID != "" || !a[1].Missing {
 		t.Errorf("%+v", a)
+	}
+}
+
+// A preflight is another request than the one that follows it.
+func TestObservedGoesByTheMethod(t *testing.T) {
+	u, _ := url.Parse("https://orders.example.com/a")
+	entry := LogEntry{URL: u.String(), Status: 403, Method: "POST", Timestamp: time.Unix(1, 0)}
+	preflight := entry
+	preflight.Method, preflight.Timestamp = "OPTIONS", time.Unix(2, 0)
+	s := Snapshot{Request: Known(Request{URL: u, Method: "POST"}, Source{}), Logs: Known([]LogEntry{entry, preflight}, Source{})}
+	if got := s.Observed(); got != 0 {
+		t.Errorf("entry %d is taken for the answer, want that of the POST", got)
 	}
 }

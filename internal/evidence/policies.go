@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"cloud.google.com/go/iam/apiv1/iampb"
 	denypb "cloud.google.com/go/iam/apiv2/iampb"
 	"cloud.google.com/go/iap/apiv1/iappb"
+
+	"diagnose/internal/gcp"
 )
 
 type policyFact = Fact[*iampb.Policy]
@@ -169,7 +172,7 @@ type UnreadRules struct {
 func (e *UnreadRules) Error() string {
 	ids := make([]string, len(e.Names))
 	for i, n := range e.Names {
-		ids[i] = n[strings.LastIndexByte(n, '/')+1:]
+		ids[i] = gcp.Last(n)
 	}
 	return fmt.Sprintf("a list leaves the rules of deny policies out: read %s with gcloud iam policies get", strings.Join(ids, ", "))
 }
@@ -235,7 +238,7 @@ func readAccounts(s *Snapshot, src Source, data []byte) error {
 				err = fmt.Errorf(`element %d is not a {"name","policy"}; %s`, i, accountHint)
 				return nil, wrongKind(doc, err, "service-account-policies")
 			}
-			email := in.Name[strings.LastIndexByte(in.Name, '/')+1:]
+			email := gcp.Last(in.Name)
 			if !strings.Contains(email, "@") {
 				return nil, fmt.Errorf("element %d is not named projects/PROJECT/serviceAccounts/EMAIL; %s", i, accountHint)
 			}
@@ -255,9 +258,5 @@ func readAccounts(s *Snapshot, src Source, data []byte) error {
 // accountName is the resource name of a service account; the project of one
 // that its e-mail does not name is "-".
 func accountName(email string) string {
-	project := "-"
-	if _, domain, _ := strings.Cut(email, "@"); strings.HasSuffix(domain, ".iam.gserviceaccount.com") {
-		project = strings.TrimSuffix(domain, ".iam.gserviceaccount.com")
-	}
-	return "projects/" + project + "/serviceAccounts/" + email
+	return gcp.ServiceAccountName(email).InProject(cmp.Or(gcp.AccountProject(email), "-")).String()
 }

@@ -13,6 +13,8 @@ import (
 	"cloud.google.com/go/run/apiv2/runpb"
 	"google.golang.org/genproto/googleapis/api"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"diagnose/internal/gcp"
 )
 
 func readService(s *Snapshot, src Source, data []byte) error {
@@ -139,12 +141,6 @@ type knativeTraffic struct {
 	LatestRevision bool
 }
 
-var ingressAnnotation = map[string]runpb.IngressTraffic{
-	"all": runpb.IngressTraffic_INGRESS_TRAFFIC_ALL, "internal": runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_ONLY,
-	"internal-and-cloud-load-balancing": runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER,
-	"none":                              runpb.IngressTraffic_INGRESS_TRAFFIC_NONE,
-}
-
 // annotationPrefix starts the annotations of Cloud Run.
 const annotationPrefix = "run.googleapis.com/"
 
@@ -163,10 +159,11 @@ func knativeService(doc []byte) (*runpb.Service, error) {
 	if t := k.Metadata.DeletionTimestamp; !t.IsZero() {
 		svc.DeleteTime = timestamppb.New(t)
 	}
-	ingress := cmp.Or(k.note("ingress-status"), k.note("ingress")) // the first is the effective one
-	if i, ok := ingressAnnotation[strings.ToLower(ingress)]; ok {
-		svc.Ingress = i
-	} else if ingress != "" {
+	// The first is the effective one.
+	ingress := strings.ToLower(cmp.Or(k.note("ingress-status"), k.note("ingress")))
+	if i := gcp.ParseIngress(ingress); i.Annotation() == ingress {
+		svc.Ingress = runpb.IngressTraffic(runpb.IngressTraffic_value[i.Run()])
+	} else {
 		return nil, fmt.Errorf("annotation %singress must be all, internal, internal-and-cloud-load-balancing or none", annotationPrefix)
 	}
 	if err := k.switches(svc); err != nil {

@@ -4,8 +4,9 @@ import (
 	"cmp"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
+
+	"diagnose/internal/gcp"
 )
 
 // Observed returns the index of the log entry that shows the invocation asked
@@ -44,6 +45,8 @@ func (s Snapshot) rank(e LogEntry) int {
 		return 2 + refused
 	case cmp.Or(u.Path, "/") != cmp.Or(asked.URL.Path, "/"):
 		return 5 + 4*refused
+	case e.Method != "" && asked.Method != "" && e.Method != asked.Method: // as a preflight's is
+		return 5 + 4*refused
 	}
 	return 6 + 4*refused
 }
@@ -78,17 +81,8 @@ func (s *Snapshot) nameProject() {
 		return
 	}
 	p := s.Project.Or(Project{})
-	id := cmp.Or(p.ID, p.Number, projectOf(s.Service.Or(nil).GetName()), projectOf(s.Function.Or(Function{}).GetName()))
+	id := cmp.Or(p.ID, p.Number, gcp.Part(s.Service.Or(nil).GetName(), "projects"), gcp.Part(s.Function.Or(Function{}).GetName(), "projects"))
 	list = slices.Clone(list)
 	list[i].ID = id
 	s.Ancestors = Known(list, s.Ancestors.Source)
-}
-
-// projectOf returns the project in a resource name, "" where it is not known.
-func projectOf(name string) string {
-	parts := strings.Split(name, "/")
-	if len(parts) < 2 || parts[0] != "projects" || parts[1] == "-" {
-		return ""
-	}
-	return parts[1]
 }

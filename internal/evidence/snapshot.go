@@ -159,7 +159,6 @@ type LogEntry struct {
 type PolicyChange struct {
 	By        string // principalEmail, "" where it is hidden
 	UserAgent string
-	Method    string // "google.iam.v1.IAMPolicy.SetIamPolicy"
 	Resource  string // resourceName
 	Deltas    []BindingDelta
 }

@@ -117,6 +117,28 @@ func IsServiceAccount(email string) bool {
 // Google's own. False does not mean a user's: see ParseAccount.
 func IsServiceAgent(email string) bool { return ParseAccount(email).Kind == ServiceAgent }
 
+// NamedAsAgent reports whether an e-mail is called as the service agents of
+// projects are, service-NUMBER. An account of a user's can be called so too.
+func NamedAsAgent(email string) bool {
+	name, _, _ := strings.Cut(strings.ToLower(email), "@")
+	number, ok := strings.CutPrefix(name, "service-")
+	return ok && IsNumber(number)
+}
+
+// SameAgentElsewhere reports whether two e-mails are those of one service agent
+// in two universes of Google Cloud: service-1@P.iam.gserviceaccount.com and
+// service-1@P.U.iam.gserviceaccount.com.
+func SameAgentElsewhere(a, b string) bool {
+	parts := func(email string) (name, project, universe string) {
+		name, domain, _ := strings.Cut(strings.ToLower(email), "@")
+		project, universe, _ = strings.Cut(strings.TrimSuffix(domain, iamDomain), ".")
+		return name, project, universe
+	}
+	name, project, universe := parts(a)
+	otherName, otherProject, otherUniverse := parts(b)
+	return NamedAsAgent(a) && name == otherName && project == otherProject && universe != otherUniverse
+}
+
 // AccountProject is the project that a service account is in: its ID, or the
 // number for the default account of Compute Engine. It is "" for Google's own,
 // and where it is not known.

@@ -57,3 +57,23 @@ func TestMadeAccounts(t *testing.T) {
 		t.Error("the project of an account is wrong")
 	}
 }
+
+func TestAgentsElsewhere(t *testing.T) {
+	google, other := IAPAgent("12"), "service-12@gcp-sa-iap.s3ns.iam.gserviceaccount.com"
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{google, other, true}, {other, google, true}, {google, google, false}, {google, IAPAgent("13"), false},
+		{google, PubSubAgent("12"), false}, {"a@p.iam.gserviceaccount.com", "a@p.s3ns.iam.gserviceaccount.com", false},
+	} {
+		if got := SameAgentElsewhere(tt.a, tt.b); got != tt.want {
+			t.Errorf("SameAgentElsewhere(%q, %q) = %v", tt.a, tt.b, got)
+		}
+	}
+	for _, s := range []string{"service-@p", "service-x@p", "12@p", ""} {
+		if NamedAsAgent(s) {
+			t.Errorf("%q is named as an agent", s)
+		}
+	}
+}

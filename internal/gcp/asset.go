@@ -14,6 +14,7 @@ const (
 	TasksAPI           = "cloudtasks.googleapis.com"
 	PubSubAPI          = "pubsub.googleapis.com"
 	EventarcAPI        = "eventarc.googleapis.com"
+	WorkflowsAPI       = "workflows.googleapis.com"
 )
 
 // The asset types that can matter to an invocation, by
@@ -58,6 +59,7 @@ var collections = []collection{
 	{RunAPI, "workerPools", RunAPI + "/WorkerPool", true, "WORKER_POOL", false},
 	{RunAPI, "domainmappings", DomainMappingAsset, true, "DOMAIN", false},
 	{EventarcAPI, "triggers", TriggerAsset, true, "TRIGGER", false},
+	{WorkflowsAPI, "workflows", "", true, "WORKFLOW", false},
 	{SchedulerAPI, "jobs", JobAsset, true, "JOB", true},
 	{TasksAPI, "queues", QueueAsset, true, "QUEUE", false},
 	{PubSubAPI, "subscriptions", SubscriptionAsset, false, "SUBSCRIPTION", false},

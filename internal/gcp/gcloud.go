@@ -64,6 +64,8 @@ func (n Name) group() (group, bool) {
 		return group{"resource-manager folders", ""}, true
 	case "triggers":
 		return group{"eventarc triggers", "location"}, true
+	case "workflows":
+		return group{"workflows", "location"}, true
 	case "queues":
 		return group{"tasks queues", "location"}, true
 	case "subscriptions":
@@ -115,8 +117,16 @@ func (n Name) GetPolicy() []string {
 	return n.run("get-iam-policy", jsonFormat)
 }
 
+// GetIAPPolicies prints the policy of IAP for all of a project.
+func GetIAPPolicies(project string) []string {
+	return gcloud("iap web get-iam-policy", "", flag("project", or(project, ProjectWord)), jsonFormat)
+}
+
 // GetIAPSettings prints the settings of IAP for a Cloud Run service.
 func (n Name) GetIAPSettings() []string { return n.iap("settings get", jsonFormat) }
+
+// SetIAPSettings replaces the settings of IAP for a Cloud Run service by a file.
+func (n Name) SetIAPSettings() []string { return n.iap("settings set SETTINGS_FILE") }
 
 // AddBinding grants a role to a member on the resource, or at IAP for it. On a
 // node it is a binding without condition.
@@ -147,14 +157,17 @@ func (n Name) binding(verb, member, role, more string) []string {
 	return n.run(verb+"-iam-policy-binding", flags...)
 }
 
-// Update changes settings of a service by flags of gcloud run services update,
-// of a function by flags of gcloud functions deploy.
+// Update changes settings by flags of gcloud's command "update", or "deploy"
+// for a function and a workflow.
 func (n Name) Update(flags ...string) []string {
-	if n.Collection == "functions" {
+	if n.Collection == "functions" || n.Collection == "workflows" {
 		return n.run("deploy", flags...)
 	}
 	return n.run("update", flags...)
 }
+
+// SendEvent calls a function by the API that is for trying, with one event.
+func (n Name) SendEvent() []string { return n.run("call", "--data=EVENT_JSON") }
 
 // SetIngress changes which traffic a service or function admits. It is nil
 // where there is no such setting.
@@ -259,32 +272,6 @@ func (n Name) SendIDToken(account, audience, endpoint string) []string {
 			flag("push-auth-service-account", account), flag("push-auth-token-audience", audience))
 	}
 	return nil
-}
-
-// PrintIDToken prints an ID token of the active account. A person's has
-// gcloud's own client as its audience, and no other can be asked for; with an
-// audience it is for a service account whose key is active.
-func PrintIDToken(audience string) []string {
-	return gcloud("auth print-identity-token", "", flag("audiences", audience))
-}
-
-// PrintIDTokenAs prints an ID token of a service account, by impersonation.
-func PrintIDTokenAs(account, audience string) []string {
-	return gcloud("auth print-identity-token", "", flag("impersonate-service-account", or(account, AccountWord)),
-		flag("audiences", or(audience, ServiceURLWord)), "--include-email")
-}
-
-// ActivateKey makes the account of a key file the active one.
-func ActivateKey() []string {
-	return gcloud("auth activate-service-account", "", "--key-file=KEY_FILE")
-}
-
-// Login makes application default credentials.
-func Login() []string { return gcloud("auth application-default login", "") }
-
-// SetQuotaProject says which project application default credentials charge.
-func SetQuotaProject(project string) []string {
-	return gcloud("auth application-default set-quota-project", or(project, ProjectWord))
 }
 
 // EnableAPI turns an API on. An unknown project leaves the choice to gcloud.

@@ -62,6 +62,17 @@ func TestCommands(t *testing.T) {
 		{UpdatePerimeter(""), "gcloud access-context-manager perimeters update PERIMETER --set-ingress-policies=POLICY_FILE"},
 		{ActivateKey(), "gcloud auth activate-service-account --key-file=KEY_FILE"},
 		{Login(), "gcloud auth application-default login"},
+		{Name{WorkflowsAPI, "shop", "", "workflows", "w"}.Update("--source=S"), "gcloud workflows deploy w --source=S --location=REGION --project=shop"},
+		{f.SendEvent(), "gcloud functions call f --data=EVENT_JSON --region=r --project=shop"},
+		{iap.SetIAPSettings(), "gcloud iap settings set SETTINGS_FILE --resource-type=cloud-run --service=orders --region=europe-west1 --project=shop"},
+		{GetIAPPolicies("shop"), "gcloud iap web get-iam-policy --project=shop --format=json"},
+		{CreateAccount("-x", ""), "gcloud iam service-accounts create --project=PROJECT_ID -- -x"},
+		{SignJWT("a@b", "shop"), "gcloud iam service-accounts sign-jwt CLAIMS_FILE TOKEN_FILE --iam-account=a@b --project=shop"},
+		{CreateAPIConfig("", "shop"), "gcloud api-gateway api-configs create CONFIG_ID --api=API_ID --openapi-spec=SPEC_FILE --backend-auth-service-account=SERVICE_ACCOUNT --project=shop"},
+		{CredentialConfig("", true), "gcloud iam workload-identity-pools create-cred-config PROVIDER --output-file=CREDENTIALS_FILE --aws"},
+		{CredentialConfig("p", false), "gcloud iam workload-identity-pools create-cred-config p --output-file=CREDENTIALS_FILE --credential-source-file=SUBJECT_TOKEN_FILE"},
+		{LoginWorkforce(), "gcloud auth login --login-config=LOGIN_CONFIG_FILE"},
+		{LoginWorkload(), "gcloud auth login --cred-file=CREDENTIALS_FILE"},
 		{SetQuotaProject(""), "gcloud auth application-default set-quota-project PROJECT_ID"},
 	}
 	for _, tt := range tests {

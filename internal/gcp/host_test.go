@@ -100,6 +100,9 @@ func TestNearest(t *testing.T) {
 	if d := Distance("deploer", "deployer"); d != 1 {
 		t.Errorf("a letter less: %d", d)
 	}
+	if !Within("deploer", "deployer", 1) || Within("deploer", "deployers", 1) || Within("a", "abcd", 2) || Within("abcd", "a", 2) {
+		t.Error("Within counts otherwise than Distance")
+	}
 	if d := Distance("orders", "odrers"); d != 1 {
 		t.Errorf("two letters swapped: %d", d)
 	}

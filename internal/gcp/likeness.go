@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Distance is the number of letters to insert, delete, change or swap with the
@@ -29,6 +30,12 @@ func Distance(a, b string) int {
 		prev2, prev, cur = prev, cur, prev2
 	}
 	return prev[len(y)]
+}
+
+// Within reports whether the Distance of two names is at most that.
+func Within(a, b string, most int) bool {
+	longer := utf8.RuneCountInString(a) - utf8.RuneCountInString(b)
+	return max(longer, -longer) <= most && Distance(a, b) <= most
 }
 
 // Alike reports whether two names, in whatever case, are one letter in three

@@ -1,11 +1,12 @@
 package iam
 
 import (
-	"net/url"
 	"slices"
 	"strings"
 
 	denypb "cloud.google.com/go/iam/apiv2/iampb"
+
+	"diagnose/internal/gcp"
 )
 
 // A DenyState says what the deny policies answer. The zero DenyState is
@@ -30,20 +31,6 @@ type Denial struct {
 	Attached State
 	Point    string
 	Needs    Document // what would settle an unknown denial
-}
-
-// AttachmentPoint returns the resource that a deny policy hangs on, from its
-// name "policies/ATTACHMENT/denypolicies/ID", or "" where the name has none.
-func AttachmentPoint(name string) string {
-	parts := strings.Split(name, "/")
-	if len(parts) < 2 || parts[0] != "policies" {
-		return ""
-	}
-	point, err := url.PathUnescape(parts[1])
-	if err != nil {
-		return ""
-	}
-	return point
 }
 
 // deniable is how deny policies name the permissions that they can deny. The
@@ -73,7 +60,7 @@ func (q Query) Deny(policies []DenyLayer) Denial {
 		for j, r := range p.Policy.GetRules() {
 			d := q.denyRule(r.GetDenyRule(), permission)
 			d.Policy, d.Rule, d.Attached, d.Point = i, j, p.Attached, p.Point
-			d.Name = p.Policy.GetName()[strings.LastIndexByte(p.Policy.GetName(), '/')+1:]
+			d.Name = gcp.Last(p.Policy.GetName())
 			if d.stronger(out) {
 				out = d
 			}

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"sync"
+
+	"diagnose/internal/gcp"
 )
 
 // Groups says who is in which groups and domains. A listed one is complete;
@@ -122,8 +124,7 @@ func (x *groupIndex) add(n *groupNode, m Member) {
 		child.parents = append(child.parents, n)
 		return
 	}
-	name, _, _ := m.parts()
-	if m.Kind == User || m.Kind == ServiceAccount && !agentLocal.MatchString(name) {
+	if m.Kind == User || m.Kind == ServiceAccount && !gcp.NamedAsAgent(m.Value) {
 		key := account{m.Kind, m.Value}
 		x.direct[key] = append(x.direct[key], n)
 		n.some = m

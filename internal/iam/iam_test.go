@@ -228,17 +228,6 @@ func TestDeny(t *testing.T) {
 	}
 }
 
-func TestAttachmentPoint(t *testing.T) {
-	for name, want := range map[string]string{
-		"policies/cloudresourcemanager.googleapis.com%2Fprojects%2Fshop/denypolicies/d": "cloudresourcemanager.googleapis.com/projects/shop",
-		"nonsense": "", "policies/%zz/denypolicies/d": "",
-	} {
-		if got := AttachmentPoint(name); got != want {
-			t.Errorf("%q is attached to %q, want %q", name, got, want)
-		}
-	}
-}
-
 func TestHoldings(t *testing.T) {
 	q := Question{Query: Query{Permission: RunInvoke, Context: Context{Time: now}}, Layers: onService(
 		binding(invoker, "allUsers", "deleted:user:x@example.com?uid=1", "principal://iam.googleapis.com/locations/global/workforcePools/p/subject/s"),

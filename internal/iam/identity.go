@@ -1,8 +1,9 @@
 package iam
 
 import (
-	"regexp"
 	"strings"
+
+	"diagnose/internal/gcp"
 )
 
 // An Identity is who makes a request, as far as it is known. The zero Identity
@@ -125,33 +126,11 @@ func (m Member) sameAccount(id Identity) (State, string) {
 	return NotGranted, "the caller is " + id.Member.text
 }
 
-var (
-	agentLocal     = regexp.MustCompile(`^service-\d+$`)
-	defaultAccount = regexp.MustCompile(`^(\d+)-compute@developer\.gserviceaccount\.com$`)
-	digits         = regexp.MustCompile(`^\d+$`)
-)
-
-// parts splits the e-mail NAME@P.U.iam.gserviceaccount.com of a service
-// account. The universe U is "" for Google's own, NAME@P.iam.gserviceaccount.com.
-func (m Member) parts() (name, project, universe string) {
-	name, domain, _ := strings.Cut(m.Value, "@")
-	if m.Kind != ServiceAccount {
-		return name, domain, ""
-	}
-	project, universe, _ = strings.Cut(strings.TrimSuffix(domain, ".iam.gserviceaccount.com"), ".")
-	return name, project, universe
-}
-
 // sameAgentElsewhere reports whether two e-mails are those of one service
 // agent in two universes. Which one a service uses goes by its universe, which
 // no document names.
 func sameAgentElsewhere(a, b Member) bool {
-	if a.Kind != ServiceAccount || b.Kind != ServiceAccount {
-		return false
-	}
-	name, project, universe := a.parts()
-	otherName, otherProject, otherUniverse := b.parts()
-	return name == otherName && project == otherProject && universe != otherUniverse && agentLocal.MatchString(name)
+	return a.Kind == ServiceAccount && b.Kind == ServiceAccount && gcp.SameAgentElsewhere(a.Value, b.Value)
 }
 
 // inSet decides the sets of all service accounts, or all service agents, of a
@@ -163,15 +142,15 @@ func (m Member) inSet(id Identity) (State, string) {
 		return NotGranted, "the caller is no service account"
 	}
 	kind, number, _ := strings.Cut(m.Value, "/")
-	if name, _, _ := id.Member.parts(); agentLocal.MatchString(name) || m.Kind == ServiceAgentSet {
+	if gcp.NamedAsAgent(id.Member.Value) || m.Kind == ServiceAgentSet {
 		return Unknown, "whether a service agent is in " + m.text + " is not known"
 	}
 	project := id.Project
-	if own := defaultAccount.FindStringSubmatch(id.Member.Value); project == "" && own != nil {
-		project = own[1]
+	if a := gcp.ParseAccount(id.Member.Value); project == "" && a.Kind == gcp.ComputeAccount {
+		project = a.Project
 	}
 	switch {
-	case kind != "projects" || !digits.MatchString(number) || !digits.MatchString(project):
+	case kind != "projects" || !gcp.IsNumber(number) || !gcp.IsNumber(project):
 		return Unknown, unknown
 	case number == project:
 		return Granted, ""

@@ -1,6 +1,10 @@
 package iam
 
-import "strings"
+import (
+	"strings"
+
+	"diagnose/internal/gcp"
+)
 
 // A Kind is the form of a member. The zero Kind is a form that is not known.
 type Kind int
@@ -108,7 +112,7 @@ func principalKind(path string) (Kind, string) {
 		case strings.Contains(rest, "/workloadIdentityPools/"):
 			return Workload, rest
 		case strings.Contains(rest, "/serviceAccounts/"):
-			return ServiceAccount, lower(rest[strings.LastIndexByte(rest, '/')+1:])
+			return ServiceAccount, lower(gcp.Last(rest))
 		}
 	case "cloudresourcemanager.googleapis.com":
 		switch {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"diagnose/internal/gcp"
 )
 
 var serviceAgentNumber = regexp.MustCompile(`^(service-)?\d+(-|$)`)
@@ -29,7 +31,7 @@ func NearMiss(m Member, id Identity) string {
 		return ""
 	}
 	odd := Suspicious(m.text)
-	if odd != "" && Suspicious(id.Member.text) == "" && distance(m.Value, id.Member.Value) <= 2 {
+	if odd != "" && Suspicious(id.Member.text) == "" && gcp.Within(m.Value, id.Member.Value, 2) {
 		return "the caller is " + id.Member.Value + ": the member " + odd
 	}
 	ml, md, _ := strings.Cut(m.Value, "@")
@@ -43,7 +45,7 @@ func NearMiss(m Member, id Identity) string {
 		return "the caller is that of another project number, " + id.Member.Value
 	case consumer[md] && consumer[idd] && strings.ReplaceAll(ml, ".", "") == strings.ReplaceAll(il, ".", ""):
 		return "the caller's e-mail is spelt " + id.Member.Value
-	case distance(m.Value, id.Member.Value) <= 2:
+	case gcp.Within(m.Value, id.Member.Value, 2):
 		return "the caller is " + id.Member.Value + ": the e-mails differ by a letter or two"
 	}
 	return ""
@@ -88,32 +90,4 @@ func script(r rune) string {
 		}
 	}
 	return "unknown"
-}
-
-// distance is the number of letters to insert, delete, change or swap between
-// two strings, counted up to 3 by their lengths.
-func distance(from, to string) int {
-	a, b := []rune(from), []rune(to)
-	if len(a)-len(b) > 2 || len(b)-len(a) > 2 {
-		return 3
-	}
-	prev2, prev, cur := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range prev {
-		prev[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		cur[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				cur[j] = min(cur[j], prev2[j-2]+1)
-			}
-		}
-		prev2, prev, cur = prev, cur, prev2
-	}
-	return prev[len(b)]
 }

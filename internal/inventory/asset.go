@@ -197,7 +197,7 @@ func (b *batch) add(a asset, w estate.Where) error {
 		if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(a.data, p); err != nil {
 			return errors.New("its data does not fit a deny policy")
 		}
-		b.Deny = append(b.Deny, estate.Deny{Policy: p, Where: w})
+		b.Deny = append(b.Deny, estate.Deny{Policy: p})
 	default:
 		return b.addCaller(a, w)
 	}
@@ -422,7 +422,7 @@ func (b *batch) addOrgPolicy(a asset, w estate.Where) error {
 	}
 	for _, p := range list {
 		if allowed := append(p.ListPolicy.values(), p.ListPolicySnake.values()...); len(allowed) > 0 && strings.HasSuffix(p.Constraint, "constraints/iam.allowedPolicyMemberDomains") {
-			b.Domains = append(b.Domains, estate.AllowedMembers{Resource: nodeOf(a.name), Customers: allowed, Where: w})
+			b.Domains = append(b.Domains, estate.AllowedMembers{Resource: nodeOf(a.name), Customers: allowed})
 		}
 	}
 	return nil

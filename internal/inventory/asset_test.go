@@ -41,7 +41,7 @@ func TestJoined(t *testing.T) {
 			t.Fatalf("%d targets: %+v", len(e.Targets), e.Targets)
 		}
 		f := e.Targets[1]
-		if f.Function != "//cloudfunctions.googleapis.com/projects/shop/locations/europe-west1/functions/resize" || f.Event != estate.Yes || f.TriggerAccount != "424242-compute@developer.gserviceaccount.com" || !f.TriggerDefault {
+		if f.Function != "//cloudfunctions.googleapis.com/projects/shop/locations/europe-west1/functions/resize" || f.Event != estate.Yes || f.TriggerAccount != "424242-compute@developer.gserviceaccount.com" {
 			t.Errorf("%+v", f)
 		}
 		var nodes []string

@@ -533,7 +533,7 @@ func (r *reader) finish() (*estate.Estate, Stats, error) {
 		if t := &e.Targets[i]; t.Event == estate.Yes && !t.Gen1 && t.TriggerAccount == "" {
 			// https://docs.cloud.google.com/eventarc/docs/roles-permissions
 			if n := numbers[gcp.Part(t.Name, "projects")]; n != "" {
-				t.TriggerAccount, t.TriggerDefault = gcp.ComputeDefault(n), true
+				t.TriggerAccount = gcp.ComputeDefault(n)
 			}
 		}
 	}

@@ -367,7 +367,7 @@ func (r *reader) member(flag string, doc []byte, where estate.Where) error {
 		}
 	}
 	for _, p := range deny {
-		r.After.Deny = append(r.After.Deny, estate.Deny{Policy: p, Where: where})
+		r.After.Deny = append(r.After.Deny, estate.Deny{Policy: p})
 	}
 	if p, ok := s.Project.Get(); ok && p.ID != "" && p.Number != "" {
 		r.After.Nodes = append(r.After.Nodes, estate.Node{Name: "projects/" + p.Number, ID: p.ID, Where: where})

@@ -323,7 +323,7 @@ func (b *builder) denyPolicy(r *Resource) {
 		}
 		p.Rules = append(p.Rules, &denypb.PolicyRule{Kind: &denypb.PolicyRule_DenyRule{DenyRule: out}})
 	}
-	b.e.Deny = append(b.e.Deny, estate.Deny{Policy: p, Where: r.Where})
+	b.e.Deny = append(b.e.Deny, estate.Deny{Policy: p})
 }
 
 func (b *builder) project(r *Resource) {
@@ -352,7 +352,7 @@ func (b *builder) orgPolicy(r *Resource) {
 	if !strings.HasSuffix(r.first("name"), allowedMembers) {
 		return
 	}
-	a := estate.AllowedMembers{Resource: strings.Split(r.first("parent")+"/policies", "/policies")[0], Where: r.Where}
+	a := estate.AllowedMembers{Resource: strings.Split(r.first("parent")+"/policies", "/policies")[0]}
 	for _, rule := range r.block("spec").blocks("rules") {
 		if v := rule.block("values"); v != nil {
 			list, _ := v.texts("allowed_values")
@@ -366,7 +366,7 @@ func (b *builder) legacyOrgPolicy(r *Resource) {
 	if !strings.HasSuffix(r.first("constraint"), allowedMembers) {
 		return
 	}
-	a := estate.AllowedMembers{Where: r.Where}
+	a := estate.AllowedMembers{}
 	for _, k := range []struct{ attribute, prefix string }{{"org_id", "organizations/"}, {"folder", "folders/"}, {"project", "projects/"}} {
 		if v := r.first(k.attribute); v != "" {
 			a.Resource = k.prefix + gcp.Last(v)

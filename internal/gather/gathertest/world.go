@@ -162,10 +162,11 @@ func (s denyServer) ListPolicies(_ context.Context, r *denypb.ListPoliciesReques
 	if err != nil {
 		return nil, err
 	}
-	point := iam.AttachmentPoint(r.GetParent() + "/x")
+	point, _, _ := gcp.ParseDenyPolicy(r.GetParent() + "/x")
 	var at []*denypb.Policy
 	for _, p := range all {
-		if on := iam.AttachmentPoint(p.GetName()); on == point || strings.ReplaceAll(on, s.world.Number, s.world.Project) == point {
+		on, _, _ := gcp.ParseDenyPolicy(p.GetName())
+		if on == point || on == gcp.ProjectName(s.world.Number) && point == gcp.ProjectName(s.world.Project) {
 			at = append(at, &denypb.Policy{Name: p.GetName(), DisplayName: p.GetDisplayName()})
 		}
 	}
