@@ -78,7 +78,7 @@ func (a Audiences) near(aud string) AudienceAnswer {
 		return AudienceAnswer{State: iam.NotGranted, Reason: fmt.Sprintf(format, args...), Custom: !a.CustomKnown && !a.Gen1}
 	}
 	want := a.wanted()
-	if strings.HasSuffix(aud, ".apps.googleusercontent.com") {
+	if strings.HasSuffix(aud, gcp.OAuthClientSuffix) {
 		return refused("aud is the OAuth client %q; of clients only gcloud's own is accepted without being a custom audience of the service%s", aud, want)
 	}
 	u, err := url.Parse(aud)
