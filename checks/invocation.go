@@ -599,10 +599,7 @@ func (in *Invocation) denyLayer(p *denypb.Policy) iam.DenyLayer {
 	}
 	ancestors, known := in.Ancestors.Get()
 	listed := slices.ContainsFunc(ancestors, func(a evidence.Ancestor) bool { return a.Type+"s" == on.Collection && a.ID == on.ID })
-	// A project without organization is rare: beside a deny policy of one, its
-	// list is not taken for whole.
-	whole := known && !slices.ContainsFunc(ancestors, func(a evidence.Ancestor) bool { return a.Missing }) &&
-		slices.ContainsFunc(ancestors, func(a evidence.Ancestor) bool { return a.Type == "organization" })
+	whole := known && !slices.ContainsFunc(ancestors, func(a evidence.Ancestor) bool { return a.Missing })
 	own := []string{in.name.Project, in.projectNumber(), in.Project.Or(evidence.Project{}).ID}
 	switch {
 	case listed, on.Collection == "projects" && slices.Contains(own, on.ID):

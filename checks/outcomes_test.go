@@ -157,11 +157,6 @@ func TestOutcomes(t *testing.T) {
 		{"Host header of another service", []func(*evidence.Snapshot){headers("Host: billing-ab12cd34ef-ew.a.run.app")}, "route-host", checks.Fail, "the Host header names the service billing", checks.Denied},
 		{"own domain, Host header of the service", []func(*evidence.Snapshot){bindings(public), headers("Host: orders-ab12cd34ef-ew.a.run.app"),
 			request(func(r *evidence.Request) { r.URL = mustURL("https://orders.shop.example/") })}, "route-host", checks.Unknown, "orders.shop.example is not a host of Google's", checks.Allowed},
-		{"deny policy of an organization that is not listed", []func(*evidence.Snapshot){denyEverybody, func(s *evidence.Snapshot) {
-			s.DenyPolicies.Or(nil)[0].Name = "policies/cloudresourcemanager.googleapis.com%2Forganizations%2F778899/denypolicies/d"
-			s.Ancestors = evidence.Known(s.Ancestors.Or(nil)[:1], here)
-		}},
-			"access-not-denied", checks.Fail, "denied run.routes.invoke", checks.Denied},
 		{"Host header of the service", []func(*evidence.Snapshot){headers("Host: orders-ab12cd34ef-ew.a.run.app")}, "route-host", checks.Pass, "", checks.Denied},
 		{"Eventarc calls the URL", []func(*evidence.Snapshot){delivers("uploads@shop.iam.gserviceaccount.com")}, "access-granted", checks.Fail, "uploads@shop", checks.Denied},
 		{"Eventarc calls, a job is configured too", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "cloud-scheduler", Token: caller.NoToken}), delivers("mover@shop.iam.gserviceaccount.com")}, "access-granted", checks.Pass, "mover@shop", checks.Denied},
