@@ -552,6 +552,13 @@ func (in *Invocation) decideOnce(a asked) iam.Decision {
 	return d
 }
 
+// underOrganization reports whether the ancestors that were read reach up to an
+// organization. Beside a deny policy of a folder or an organization, a project
+// alone may be a list that was cut short.
+func (in *Invocation) underOrganization() bool {
+	return slices.ContainsFunc(in.Ancestors.Or(nil), func(a evidence.Ancestor) bool { return a.Type == "organization" && !a.Missing })
+}
+
 // denyPolicies lists the deny policies whose rules were read, also where those
 // of others were not.
 func (in *Invocation) denyPolicies() []*denypb.Policy {
@@ -599,7 +606,7 @@ func (in *Invocation) denyLayer(p *denypb.Policy) iam.DenyLayer {
 	}
 	ancestors, known := in.Ancestors.Get()
 	listed := slices.ContainsFunc(ancestors, func(a evidence.Ancestor) bool { return a.Type+"s" == on.Collection && a.ID == on.ID })
-	whole := known && !slices.ContainsFunc(ancestors, func(a evidence.Ancestor) bool { return a.Missing })
+	whole := known && in.underOrganization()
 	own := []string{in.name.Project, in.projectNumber(), in.Project.Or(evidence.Project{}).ID}
 	switch {
 	case listed, on.Collection == "projects" && slices.Contains(own, on.ID):

@@ -234,13 +234,13 @@ func (in *Invocation) otherPolicies() []possibility {
 		}
 		none := "the policy of " + l.Resource + " grants it"
 		if i > 0 {
-			none = "the deny policies that were read are on resources above the service"
+			none = hangAbove
 		}
 		out = append(out, possibility{l.document, none, in.readPolicy(l),
 			func(s evidence.Snapshot) evidence.Snapshot { return in.withLayer(s, i, &iampb.Policy{}) }})
 	}
 	if in.Ancestors.Known() {
-		return out
+		return append(out, in.otherOrganization()...)
 	}
 	for _, m := range members {
 		text := "no policy of the project, its folders or its organization makes it public"
@@ -250,8 +250,26 @@ func (in *Invocation) otherPolicies() []possibility {
 		out = append(out, possibility{"ancestor-policies.json", text, in.readAncestors(),
 			func(s evidence.Snapshot) evidence.Snapshot { return in.withAncestors(s, grant(m), true) }})
 	}
-	return append(out, possibility{"ancestor-policies.json", "the deny policies that were read are on resources above the service", in.readAncestors(),
+	return append(out, possibility{"ancestor-policies.json", hangAbove, in.readAncestors(),
 		func(s evidence.Snapshot) evidence.Snapshot { return in.withAncestors(s, &iampb.Policy{}, false) }})
+}
+
+// hangAbove is supposed of deny policies on resources that are not known to be
+// above the service.
+const hangAbove = "the deny policies that were read are on resources above the service"
+
+// otherOrganization: above a project alone another organization may stand than
+// the one that a deny policy hangs on.
+func (in *Invocation) otherOrganization() []possibility {
+	if in.underOrganization() {
+		return nil
+	}
+	return []possibility{{"ancestor-policies.json", hangAbove, in.readAncestors(), func(s evidence.Snapshot) evidence.Snapshot {
+		above := evidence.Ancestor{ID: "0", Type: "organization", Policy: evidence.Known(&iampb.Policy{}, extreme)}
+		list := slices.DeleteFunc(slices.Clone(s.Ancestors.Or(nil)), func(a evidence.Ancestor) bool { return a.Missing })
+		s.Ancestors = evidence.Known(append(list, above), s.Ancestors.Source)
+		return s
+	}}}
 }
 
 // askedAbout lists the members whose access matters to the verdict.

@@ -244,7 +244,7 @@ func (x *Index) denyOn(chain []*node) []iam.DenyLayer {
 // mayBeAbove reports whether a folder or an organization may stand above a
 // chain of nodes whose end is not known.
 func (x *Index) mayBeAbove(chain []*node, at string) bool {
-	if len(chain) == 0 || x.PoliciesComplete || strings.HasPrefix(at, "projects/") {
+	if len(chain) == 0 || strings.HasPrefix(at, "projects/") {
 		return false
 	}
 	top := chain[len(chain)-1]

@@ -338,7 +338,7 @@ func (q *inquiry) below(place string) bool {
 			return true
 		}
 	}
-	whole := len(q.above) > 0 && q.above[len(q.above)-1].kind != "folder"
+	whole := len(q.above) > 0 && q.above[len(q.above)-1].kind == "organization"
 	return !whole && q.perhaps(loose, "place of "+place)
 }
 
