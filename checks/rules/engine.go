@@ -218,3 +218,29 @@ func aboutTarget(t *target, format string, args ...any) Finding {
 	}
 	return f
 }
+
+// ofGrants makes the Run of a rule that looks at one grant at a time.
+func ofGrants(find func(*Index, *grant) (Finding, bool)) func(*Index) []Finding {
+	return func(x *Index) []Finding {
+		var out []Finding
+		for g := range x.eachGrant() {
+			if f, bad := find(x, g); bad {
+				out = append(out, f)
+			}
+		}
+		return out
+	}
+}
+
+// ofTargets makes the Run of a rule that looks at one target at a time.
+func ofTargets(find func(*Index, *target) (Finding, bool)) func(*Index) []Finding {
+	return func(x *Index) []Finding {
+		var out []Finding
+		for _, t := range x.order {
+			if f, bad := find(x, t); bad {
+				out = append(out, f)
+			}
+		}
+		return out
+	}
+}

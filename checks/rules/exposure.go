@@ -50,19 +50,15 @@ var ingressAllPublic = Rule{
 	Ref: "https://docs.cloud.google.com/run/docs/securing/ingress",
 	Doc: `The service is public and admits requests from the internet on its own URL, so that neither a load balancer with Cloud
 Armor nor IAP stands before it. Where it is meant to be public behind a load balancer, restrict its ingress to that.`,
-	Run: func(x *Index) []Finding {
-		var out []Finding
-		for _, t := range x.order {
-			if !t.open() || t.Ingress != estate.IngressAll || t.IAP == estate.Yes || t.front || t.DefaultURL == estate.No {
-				continue
-			}
-			f := aboutTarget(t, "%s is public and reachable from the internet, with nothing in front", shortName(t.name))
-			f.Reach = Reach{Services: 1, Known: true}
-			f.propose = func() []repair { return []repair{x.restrictIngress(t)} }
-			out = append(out, f)
+	Run: ofTargets(func(x *Index, t *target) (f Finding, bad bool) {
+		if !t.open() || t.Ingress != estate.IngressAll || t.IAP == estate.Yes || t.front || t.DefaultURL == estate.No {
+			return f, false
 		}
-		return out
-	},
+		f = aboutTarget(t, "%s is public and reachable from the internet, with nothing in front", shortName(t.name))
+		f.Reach = Reach{Services: 1, Known: true}
+		f.propose = func() []repair { return []repair{x.restrictIngress(t)} }
+		return f, true
+	}),
 }
 
 var eventFunctionPublic = Rule{
@@ -71,26 +67,22 @@ var eventFunctionPublic = Rule{
 	Ref: "https://docs.cloud.google.com/functions/docs/calling",
 	Doc: `An event-driven function is called by its trigger's service account alone. Where it is public, anyone can send it forged
 events. Remove the grant, or turn the invoker IAM check on.`,
-	Run: func(x *Index) []Finding {
-		var out []Finding
-		for _, t := range x.order {
-			if t.Event != estate.Yes || !t.free() {
-				continue
-			}
-			f := aboutTarget(t, "%s is event-driven, and anyone may call it", shortName(t.name))
-			f.Reach = Reach{Services: 1, Known: true}
-			if !t.open() {
-				f.Severity, f.Reach.Services = Medium, 0
-			}
-			f.propose = func() []repair { return []repair{x.checkOn(t)} }
-			if g := x.opens(t); g != nil {
-				f.GrantedOn, f.Role, f.Member, f.Where = g.on, g.role, g.member.String(), g.binding.Where
-				f.propose = func() []repair { return []repair{x.removeBinding(g)} }
-			}
-			out = append(out, f)
+	Run: ofTargets(func(x *Index, t *target) (f Finding, bad bool) {
+		if t.Event != estate.Yes || !t.free() {
+			return f, false
 		}
-		return out
-	},
+		f = aboutTarget(t, "%s is event-driven, and anyone may call it", shortName(t.name))
+		f.Reach = Reach{Services: 1, Known: true}
+		if !t.open() {
+			f.Severity, f.Reach.Services = Medium, 0
+		}
+		f.propose = func() []repair { return []repair{x.checkOn(t)} }
+		if g := x.opens(t); g != nil {
+			f.GrantedOn, f.Role, f.Member, f.Where = g.on, g.role, g.member.String(), g.binding.Where
+			f.propose = func() []repair { return []repair{x.removeBinding(g)} }
+		}
+		return f, true
+	}),
 }
 
 var iapBypass = Rule{
@@ -99,17 +91,13 @@ var iapBypass = Rule{
 	Ref: "https://docs.cloud.google.com/iap/docs/enabling-cloud-run",
 	Doc: `IAP on a load balancer checks only what comes through it. The service still answers on its run.app URL: where it is public
 and admits all traffic, IAP can be passed by. Restrict ingress, turn the default URL off, or turn IAP on for the service.`,
-	Run: func(x *Index) []Finding {
-		var out []Finding
-		for _, t := range x.order {
-			if !t.front || t.IAP == estate.Yes || t.Ingress != estate.IngressAll || t.DefaultURL == estate.No || !t.open() {
-				continue
-			}
-			f := aboutTarget(t, "IAP stands before %s on a load balancer, and its run.app URL is open to anyone", shortName(t.name))
-			f.Reach = Reach{Services: 1, Known: true}
-			f.propose = func() []repair { return []repair{x.restrictIngress(t)} }
-			out = append(out, f)
+	Run: ofTargets(func(x *Index, t *target) (f Finding, bad bool) {
+		if !t.front || t.IAP == estate.Yes || t.Ingress != estate.IngressAll || t.DefaultURL == estate.No || !t.open() {
+			return f, false
 		}
-		return out
-	},
+		f = aboutTarget(t, "IAP stands before %s on a load balancer, and its run.app URL is open to anyone", shortName(t.name))
+		f.Reach = Reach{Services: 1, Known: true}
+		f.propose = func() []repair { return []repair{x.restrictIngress(t)} }
+		return f, true
+	}),
 }

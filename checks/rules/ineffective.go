@@ -100,19 +100,15 @@ var grantIneffectiveMember = Rule{
 	Ref: "https://docs.cloud.google.com/iam/docs/federated-identity-supported-services",
 	Doc: `A federated principal, a Kubernetes service account or a convenience value such as projectOwner: shows no ID token of
 Google's, so that Cloud Run can never match it. Bind a service account that the caller impersonates.`,
-	Run: func(x *Index) []Finding {
-		var out []Finding
-		for g := range x.eachGrant() {
-			can, why := g.member.CanPresentIDToken()
-			if can != iam.NotGranted || g.member.Deleted || !x.mayGrant(g) || !looksLikeInvoker(g.role) {
-				continue
-			}
-			f := x.about(g, "%s cannot invoke %s: %s", g.member, shortName(g.on), why)
-			f.propose = func() []repair { return []repair{x.removeBinding(g)} }
-			out = append(out, f)
+	Run: ofGrants(func(x *Index, g *grant) (f Finding, bad bool) {
+		can, why := g.member.CanPresentIDToken()
+		if can != iam.NotGranted || g.member.Deleted || !x.mayGrant(g) || !looksLikeInvoker(g.role) {
+			return f, false
 		}
-		return out
-	},
+		f = x.about(g, "%s cannot invoke %s: %s", g.member, shortName(g.on), why)
+		f.propose = func() []repair { return []repair{x.removeBinding(g)} }
+		return f, true
+	}),
 }
 
 var grantDeletedMember = Rule{
@@ -121,18 +117,14 @@ var grantDeletedMember = Rule{
 	Ref: "https://docs.cloud.google.com/iam/docs/principal-identifiers",
 	Doc: `A deleted: member names an account that is gone. An account made anew with the same e-mail is another one and does not have
 the role. Remove the binding, and grant the role to the new account where there is one.`,
-	Run: func(x *Index) []Finding {
-		var out []Finding
-		for g := range x.eachGrant() {
-			if !g.member.Deleted || !x.mayGrant(g) {
-				continue
-			}
-			f := x.about(g, "%s on %s is an account that was deleted", g.member, shortName(g.on))
-			f.propose = func() []repair { return []repair{x.removeBinding(g)} }
-			out = append(out, f)
+	Run: ofGrants(func(x *Index, g *grant) (f Finding, bad bool) {
+		if !g.member.Deleted || !x.mayGrant(g) {
+			return f, false
 		}
-		return out
-	},
+		f = x.about(g, "%s on %s is an account that was deleted", g.member, shortName(g.on))
+		f.propose = func() []repair { return []repair{x.removeBinding(g)} }
+		return f, true
+	}),
 }
 
 var grantIneffectiveCondition = Rule{
@@ -141,19 +133,15 @@ var grantIneffectiveCondition = Rule{
 	Ref: "https://docs.cloud.google.com/iam/docs/conditions-attribute-reference",
 	Doc: `Cloud Run does not provide every attribute to conditions: one that asks for resource.name, resource.type or
 resource.service never lets anyone in, nor does one that cannot be evaluated.`,
-	Run: func(x *Index) []Finding {
-		var out []Finding
-		for g := range x.eachGrant() {
-			c := g.condition
-			if g.binding.Condition == nil || c.State != iam.NotGranted || x.expired(c) || !x.mayGrant(g) || len(c.Unprovided) == 0 && !c.Failed {
-				continue
-			}
-			f := x.about(g, "the condition on %s for %s never holds: %s", g.role, g.member, c.Reason)
-			f.propose = func() []repair { return []repair{x.removeBinding(g)} }
-			out = append(out, f)
+	Run: ofGrants(func(x *Index, g *grant) (f Finding, bad bool) {
+		c := g.condition
+		if g.binding.Condition == nil || c.State != iam.NotGranted || x.expired(c) || !x.mayGrant(g) || len(c.Unprovided) == 0 && !c.Failed {
+			return f, false
 		}
-		return out
-	},
+		f = x.about(g, "the condition on %s for %s never holds: %s", g.role, g.member, c.Reason)
+		f.propose = func() []repair { return []repair{x.removeBinding(g)} }
+		return f, true
+	}),
 }
 
 var grantExpiredCondition = Rule{
@@ -161,18 +149,14 @@ var grantExpiredCondition = Rule{
 	Severity: Low, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/iam/docs/configuring-temporary-access",
 	Doc: `The condition set an end that has passed, so that the binding grants nothing any more. Remove it, or set a new end.`,
-	Run: func(x *Index) []Finding {
-		var out []Finding
-		for g := range x.eachGrant() {
-			if g.binding.Condition == nil || !x.expired(g.condition) || !x.mayGrant(g) {
-				continue
-			}
-			f := x.about(g, "%s on %s for %s expired on %s", g.role, shortName(g.on), g.member, g.condition.Expires.UTC().Format(time.DateOnly))
-			f.propose = func() []repair { return []repair{x.removeBinding(g)} }
-			out = append(out, f)
+	Run: ofGrants(func(x *Index, g *grant) (f Finding, bad bool) {
+		if g.binding.Condition == nil || !x.expired(g.condition) || !x.mayGrant(g) {
+			return f, false
 		}
-		return out
-	},
+		f = x.about(g, "%s on %s for %s expired on %s", g.role, shortName(g.on), g.member, g.condition.Expires.UTC().Format(time.DateOnly))
+		f.propose = func() []repair { return []repair{x.removeBinding(g)} }
+		return f, true
+	}),
 }
 
 func (x *Index) expired(c iam.Condition) bool {
