@@ -109,7 +109,7 @@ func (in *Invocation) become(member string) (account, bool) {
 		if email == "" || !in.letsMint(a.Policy, member) {
 			continue
 		}
-		d := in.question(in.permission, in.identityOf("serviceAccount:"+email)).Decide()
+		d := in.decide(in.permission, in.identityOf("serviceAccount:"+email))
 		return account{email: email, may: d.State == iam.Granted, known: true}, true
 	}
 	return account{}, false

@@ -62,7 +62,7 @@ func (in *Invocation) beforeIAP(id string, run func(*Invocation) Finding) Findin
 	if f.Outcome != Fail {
 		return f
 	}
-	if d := in.iapQuestion(iam.Anonymous()).Decide(); d.State == iam.Unknown && d.Binding != nil {
+	if d := in.decide(iam.AccessViaIAP, iam.Anonymous()); d.State == iam.Unknown && d.Binding != nil {
 		f.Outcome, f.Fixes, f.Gather = Unknown, nil, in.gatherOpen(d)
 		f.Message += "; whether IAP asks anybody is not known: " + d.Reason
 		return f
@@ -175,7 +175,7 @@ func (in *Invocation) iapQuestion(id iam.Identity) iam.Question {
 // https://cloud.google.com/iap/docs/force-login and the CorsSettings of the
 // IAP API.
 func (in *Invocation) iapOpen() (Finding, bool) {
-	if d := in.iapQuestion(iam.Anonymous()).Decide(); d.State == iam.Granted {
+	if d := in.decide(iam.AccessViaIAP, iam.Anonymous()); d.State == iam.Granted {
 		return pass(fmt.Sprintf("IAP asks nobody: allUsers has %s on %s", d.Binding.Role, in.iapLayer(d.Binding)), in.citeIAP(d.Binding)), true
 	}
 	if in.preflightPasses() {
@@ -238,7 +238,7 @@ then sends IAP's cookie. Whether IAP takes OAuth access tokens is not establishe
 
 // iapNone answers where nothing that IAP reads was sent.
 func (in *Invocation) iapNone(cite evidence.Source) Finding {
-	message := "IAP is on and the request has no credential, so it is sent to sign in"
+	message := "IAP is on and the request has no credential, so IAP sends the caller to sign in"
 	switch {
 	case in.request.Method == http.MethodOptions:
 		message = "IAP is on and refuses a CORS preflight (OPTIONS), which never has a credential"
@@ -272,7 +272,7 @@ roles/iap.httpsResourceAccessor in IAP's own policy or above it, not run.invoker
 
 // iapAccess asks whether a known caller may pass.
 func (in *Invocation) iapAccess(id iam.Identity, who string) Finding {
-	d := in.iapQuestion(id).Decide()
+	d := in.decide(iam.AccessViaIAP, id)
 	switch {
 	case d.State == iam.Granted:
 		f := pass(fmt.Sprintf("%s may pass IAP through %s on %s", subject(who), d.Binding.Role, in.iapLayer(d.Binding)), in.citeIAP(d.Binding))

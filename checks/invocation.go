@@ -541,6 +541,9 @@ func (in *Invocation) decideOnce(a asked) iam.Decision {
 		return d
 	}
 	q := in.question(a.permission, a.identity)
+	if a.permission == iam.AccessViaIAP {
+		q = in.iapQuestion(a.identity)
+	}
 	if a.allowAlone {
 		q.Deny, q.DenyRead = nil, true
 	}

@@ -207,7 +207,7 @@ Without either nothing arrives, and the service logs nothing.`,
 }, func(in *Invocation) Finding {
 	agent := cmp.Or(accountMember(gcp.PubSubAgent(in.projectNumber())), in.boundPubSubAgent(),
 		accountMember(gcp.PubSubAgent(gcp.ProjectNumberWord)))
-	d := in.question(iam.MintIDToken, in.identityOf(agent)).Decide()
+	d := in.decide(iam.MintIDToken, in.identityOf(agent))
 	if d.State == iam.Granted {
 		return pass("Pub/Sub's service agent has "+d.Binding.Role, in.cite(d.Binding))
 	}
@@ -216,7 +216,7 @@ Without either nothing arrives, and the service logs nothing.`,
 	}
 	f := fail("Pub/Sub's service agent "+strings.TrimPrefix(agent, "serviceAccount:")+" holds neither roles/pubsub.serviceAgent nor roles/iam.serviceAccountTokenCreator, so no delivery gets its token",
 		Answer{Status: 403}, in.Ancestors.Source)
-	f.Assumes = []Assumption{{Text: "the policy of the trigger's service account does not let the agent mint its tokens", Gather: shell(
+	f.Assumes = []Assumption{{Text: "Pub/Sub's agent may not mint tokens of the trigger's service account by that account's own policy", Gather: shell(
 		gcp.ServiceAccountName(strings.TrimPrefix(in.triggerMember(), "serviceAccount:")).GetPolicy())}}
 	f.Fixes = []Fix{in.grantOnProject("grant-token-creator", "roles/iam.serviceAccountTokenCreator", agent)}
 	return f
