@@ -47,7 +47,7 @@ var marks = []mark{
 		"Register the URL whose audience the SDK expects (the run.app URL of the service)"},
 	{"firebase id token has incorrect", container,
 		"the Firebase SDK in the function refused the token that Cloud Run had accepted",
-		"Do not check the token of IAM again as a Firebase user token"},
+		"Do not check the token that Cloud Run accepted as if it were a Firebase user token"},
 	{"did not receive a cloudevent as a request", framework,
 		"it says that the request is no CloudEvent",
 		eventFix},

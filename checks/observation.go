@@ -66,7 +66,7 @@ func (in *Invocation) compare(seen *sighting, logged sighting) {
 			seen.url = logged.url
 		}
 	default:
-		seen.note = fmt.Sprintf("%s shows %d and %s shows %d: they are two answers, and the first is judged",
+		seen.note = fmt.Sprintf("%s shows %d and %s shows %d: these are two answers, and diagnose judges the first",
 			place(seen.source), seen.status, place(logged.source), logged.status)
 	}
 }
@@ -107,7 +107,7 @@ func (in *Invocation) loggedAnswer() (sighting, bool) {
 	}
 	if in.otherHost(out.url) {
 		out.foreign, out.entry = true, nil // what it says is nothing about this request
-		out.note = fmt.Sprintf("%s is of a request to %s, and %s is judged",
+		out.note = fmt.Sprintf("%s answers a request to %s, but the request judged is to %s",
 			place(src), out.url.Hostname(), in.request.URL.Hostname())
 	}
 	return out, true

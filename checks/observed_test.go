@@ -292,7 +292,7 @@ func TestOneAnswerIsChosen(t *testing.T) {
 		{"service, private, mover, page 404, mixed log", "response.http", "", 404, "log.json /2 shows 403"},
 		{"service, private, mover, page 403, mixed log", "response.http", "", 403, ""},
 		{"service, public, anonymous, page 404, balancer log", "response.http", "", 404, ""},
-		{"service, public, anonymous, balancer log", "log.json", "/0", 503, "is of a request to shop.example.com"},
+		{"service, public, anonymous, balancer log", "log.json", "/0", 503, "answers a request to shop.example.com, but the request judged is to"},
 	}
 	for _, tt := range tests {
 		o := checks.Judge(situation(t, tt.names), checks.Options{NoFixes: true}).Observed

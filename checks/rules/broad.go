@@ -51,7 +51,7 @@ func (x *Index) broad(g *grant, who string) Finding {
 		f.Message += "; ingress keeps the internet out, so that only requests from inside arrive"
 	case g.kind == onNode && f.Reach.Known && f.Reach.Services == 0 && g.node.all > 0:
 		f.Severity = Medium
-		f.Message += "; ingress, IAP or a deny policy shields all that is there now, and not what will be"
+		f.Message += "; ingress, IAP or a deny policy protects everything there now, but not what is added later"
 	case g.may == iam.NotGranted:
 		f.Severity = Low
 		f.Message += "; it is " + g.denial
@@ -204,7 +204,7 @@ var grantAllServiceAccounts = Rule{
 	Doc: `A principal set of type ServiceAccount stands for every service account of a project, folder or organization, also for the
 default ones that any workload there runs as. Bind the one service account that calls.`,
 	Run: func(x *Index) []Finding {
-		return byKind([]iam.Kind{iam.ServiceAccountSet}, "every service account of a resource")(x)
+		return byKind([]iam.Kind{iam.ServiceAccountSet}, "every service account of a project, folder or organization")(x)
 	},
 }
 

@@ -47,7 +47,7 @@ same policy or role each apply takes away what the other one grants. Keep one ki
 // oneKind keeps resources from overwriting each other.
 func oneKind(name string) repair {
 	return repair{Fix: checks.Fix{
-		ID: "one-kind-of-iam-resource", Caution: "not checked: which of them stays is for you to choose",
+		ID: "one-kind-of-iam-resource", Caution: "not checked: you choose which of them stays",
 		Summary: "Keep one kind of IAM resource for " + shortName(name) +
 			": _iam_member for each member, or one _iam_binding for each role, or one _iam_policy",
 	}}

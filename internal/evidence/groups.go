@@ -35,7 +35,7 @@ func readGroups(s *Snapshot, src Source, data []byte) error {
 		out := map[string][]string{}
 		for k, raw := range in {
 			if !isGroupKey(k) {
-				return nil, wrongKind(doc, errors.New("has a key that is no group: or domain: member; "+groupsForm), "groups")
+				return nil, wrongKind(doc, errors.New("has a key that is not a group: or domain: member; "+groupsForm), "groups")
 			}
 			if string(raw) == "null" {
 				continue

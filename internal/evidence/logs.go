@@ -44,7 +44,7 @@ func readLogs(s *Snapshot, src Source, data []byte) error {
 			return fmt.Errorf("entry %d: %w", i, fits(err, "a Cloud Logging entry"))
 		}
 		if e.LogName == "" && e.TextPayload == "" && e.JSONPayload == nil && e.ProtoPayload == nil && e.HTTPRequest == nil {
-			return wrongKind(raw, fmt.Errorf("entry %d is no Cloud Logging entry: it has neither logName nor a payload", i), "log")
+			return wrongKind(raw, fmt.Errorf("entry %d is not a Cloud Logging entry: it has neither logName nor a payload", i), "log")
 		}
 		out = append(out, e.entry())
 	}

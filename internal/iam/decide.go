@@ -270,7 +270,7 @@ func (q Question) unread(own bool) []Open {
 		out = append(out, Open{q.document(i), l.Resource, l.Reason, true})
 	}
 	if !q.Above {
-		out = append(out, Open{AbovePolicies, "", "the policies above the target were not read", true})
+		out = append(out, Open{AbovePolicies, "", "the policies of the project, its folders and its organization were not read", true})
 	}
 	return out
 }

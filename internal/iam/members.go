@@ -145,7 +145,7 @@ func googPrincipal(rest string) (Kind, string) {
 	return OtherMember, rest
 }
 
-const undocumented = "members of this form are not documented for Cloud Run"
+const undocumented = "Google does not document members of this form for Cloud Run"
 
 // CanPresentIDToken says whether a member can show a Google-signed ID token of
 // its own, and if not what to do instead. Rules:

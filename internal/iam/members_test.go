@@ -224,7 +224,7 @@ func TestCanPresentIDToken(t *testing.T) {
 		"deleted:" + mover:                     {NotGranted, "deleted"},
 		"projectViewer:shop":                   {NotGranted, "Cloud Storage"},
 		"projectEditor:shop":                   {NotGranted, "Cloud Storage"},
-		"nonsense":                             {Unknown, "not documented"},
+		"nonsense":                             {Unknown, "Google does not document"},
 		"serviceAccount:p.svc.id.goog[ns/ksa]": {NotGranted, "link it"},
 		"principal://agents.global.org-1.system.id.goog/resources/aiplatform/projects/1/locations/r/reasoningEngines/2": {NotGranted, "must impersonate a service account"},
 		"principal://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/subject/s":                  {NotGranted, "must impersonate a service account"},
