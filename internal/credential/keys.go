@@ -47,7 +47,7 @@ const (
 )
 
 var (
-	errKeyShape = errors.New(`expected a JSON Web Key Set, {"keys":[…]}, or certificates by key ID, {"KEY_ID":"-----BEGIN CERTIFICATE-----…"}`)
+	errKeyShape = errors.New(`expected a JSON Web Key Set, {"keys":[…]}, or certificates by key ID, {"KEY_ID":"CERTIFICATE IN PEM"}`)
 	errPrivate  = errors.New("it is a private key: give the public key set only, and treat this key as disclosed")
 )
 
