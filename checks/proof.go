@@ -337,34 +337,57 @@ func (in *Invocation) otherDenials() []possibility {
 		}}}
 }
 
-// otherGroups: a domain that is matched by its name may have other members.
+// otherGroups: a domain that is matched by its name may have other members,
+// and a domain can have service accounts:
+// https://docs.cloud.google.com/iam/docs/principals-overview.
 func (in *Invocation) otherGroups() []possibility {
 	listed := in.Groups.Or(nil)
-	empty := maps.Clone(listed)
-	if empty == nil {
-		empty = map[string][]string{}
+	empty, full := maps.Clone(listed), maps.Clone(listed)
+	if listed == nil {
+		empty, full = map[string][]string{}, map[string][]string{}
 	}
+	var gather []Command
+	for _, m := range in.membersBound() {
+		k := iam.ParseMember(m).Kind
+		if k != iam.Group && k != iam.Domain || empty[m] != nil {
+			continue
+		}
+		empty[m] = []string{}
+		gather = append(gather, listMembers(m)...)
+		if k == iam.Domain {
+			full[m] = in.askedAbout()
+		}
+	}
+	suppose := func(text string, groups map[string][]string) possibility {
+		return possibility{"groups.json", text, gather, func(s evidence.Snapshot) evidence.Snapshot {
+			s.Groups = evidence.Known(groups, extreme)
+			return s
+		}}
+	}
+	var out []possibility
+	if len(empty) > len(listed) {
+		out = append(out, suppose("the caller is a member of the groups and domains that are bound", empty))
+	}
+	if len(full) > len(listed) {
+		out = append(out, suppose("the domains that are bound do not have the caller", full))
+	}
+	return out
+}
+
+// membersBound lists the members of every policy read that could let the
+// caller in.
+func (in *Invocation) membersBound() []string {
 	policies := []*iampb.Policy{in.IAPPolicy.Or(nil)}
 	for _, l := range in.layers {
 		policies = append(policies, l.Policy)
 	}
+	var out []string
 	for _, p := range policies {
 		for _, b := range p.GetBindings() {
-			for _, m := range b.GetMembers() {
-				if k := iam.ParseMember(m).Kind; (k == iam.Group || k == iam.Domain) && listed[m] == nil {
-					empty[m] = []string{}
-				}
-			}
+			out = append(out, b.GetMembers()...)
 		}
 	}
-	if len(empty) == len(listed) {
-		return nil
-	}
-	return []possibility{{"groups.json", "the caller is a member of the groups and domains that are bound", in.gatherCaller(),
-		func(s evidence.Snapshot) evidence.Snapshot {
-			s.Groups = evidence.Known(empty, extreme)
-			return s
-		}}}
+	return out
 }
 
 // otherIAP: what IAP's policy and settings may say where IAP is on.

@@ -41,8 +41,10 @@ var absent = []string{
 }
 
 // provision says whether the condition has an attribute. The time and tags are
-// there for every service; path and host for Cloud Run and IAP. A request that
-// sets no policy has the default of modifiedGrantsByRole:
+// there for every service; path and host for Cloud Run, and for IAP, which
+// asks twice where a path has another spelling:
+// https://docs.cloud.google.com/chrome-enterprise-premium/docs/hostname-and-path-conditions.
+// A request that sets no policy has the default of modifiedGrantsByRole:
 // https://docs.cloud.google.com/iam/docs/setting-limits-on-granting-roles.
 func (ev *evaluation) provision(ref string) provision {
 	onRun := ev.context.Permission == "" || ev.context.Permission == RunInvoke
@@ -54,7 +56,7 @@ func (ev *evaluation) provision(ref string) provision {
 	case ref == "request.time", ref == modifiedGrants && !strings.HasSuffix(ev.context.Permission, ".setIamPolicy"):
 		return given
 	case ref == "request.path" || ref == "request.host":
-		if onRun || ev.context.Permission == AccessViaIAP {
+		if onRun || ev.context.Permission == AccessViaIAP && (ref == "request.host" || ev.context.plainPath()) {
 			return given
 		}
 	case onRun && slices.Contains(absent, ref):

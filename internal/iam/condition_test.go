@@ -257,6 +257,7 @@ func TestConditionsOfOtherPermissions(t *testing.T) {
 		{RunInvoke, `"x" in request.auth.access_levels`, NotGranted},
 		{AccessViaIAP, `"x" in request.auth.access_levels`, Unknown},
 		{AccessViaIAP, `request.path == "/x"`, Granted},
+		{AccessViaIAP, `request.path == "/y"`, NotGranted},
 		{FunctionsInvoke, `request.path == "/x"`, Unknown},
 		{MintIDToken, `resource.name == "x"`, Unknown},
 		{MintIDToken, `request.time < date("2027-01-01")`, Granted},
@@ -265,6 +266,21 @@ func TestConditionsOfOtherPermissions(t *testing.T) {
 		c := Context{Permission: tt.permission, Path: &path, Time: now}
 		if got := EvalCondition(&expr.Expr{Expression: tt.expression}, c); got.State != tt.want {
 			t.Errorf("%s for %s is %s (%s), want %s", tt.expression, tt.permission, got.State, got.Reason, tt.want)
+		}
+	}
+}
+
+// IAP takes parameters and relative parts out of a path and asks again.
+func TestPathsThatIAPReadsTwice(t *testing.T) {
+	for path, want := range map[string]State{
+		"/a/b": Granted, "/a/b/": Granted, "/a;v=1/b": Unknown, "/a/../b": Unknown, "/a/%2e%2e/b": Unknown, "/a//b": Unknown,
+	} {
+		condition := &expr.Expr{Expression: `request.path.startsWith("/a") || request.host == "h"`}
+		if got := EvalCondition(condition, Context{Permission: AccessViaIAP, Path: &path}); got.State != want {
+			t.Errorf("at IAP, %s is %s, want %s", path, got.State, want)
+		}
+		if got := EvalCondition(condition, Context{Permission: RunInvoke, Path: &path}); got.State != Granted {
+			t.Errorf("at Cloud Run, %s is %s, want granted", path, got.State)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package iam
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,6 +52,16 @@ func (c Context) missing(refs []string) []string {
 // tagged reports whether the tags are known, each with what is asked of it.
 func (c Context) tagged(has func(Tag) bool) bool {
 	return c.TagsKnown && !slices.ContainsFunc(c.Tags, func(t Tag) bool { return !has(t) })
+}
+
+// plainPath reports whether a path has nothing that IAP would take out of it.
+func (c Context) plainPath() bool {
+	if c.Path == nil {
+		return true
+	}
+	p := *c.Path
+	clean := path.Clean("/" + p)
+	return !strings.ContainsAny(p, ";%\\") && (p == clean || p == clean+"/")
 }
 
 func inputName(need string) string {

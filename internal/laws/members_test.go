@@ -19,6 +19,9 @@ func (q *inquiry) matches(member, caller string) bool {
 	case kind == "group":
 		return q.inGroup(member, caller, nil)
 	case kind == "domain":
+		if callerKind == "serviceAccount" { // the pages do not agree; usually it has none
+			return q.perhaps(usual, member+" has "+caller)
+		}
 		return callerKind == "user" && q.perhaps(loose, member+" has "+caller)
 	case strings.HasSuffix(member, "/type/ServiceAccount"):
 		return callerKind == "serviceAccount" && q.accountOf(member, caller)
@@ -161,8 +164,8 @@ func (q *inquiry) atom(text string) truth {
 		return yes
 	case strings.Contains(text, "someday"), strings.Contains(text, "!="), strings.Contains(text, "?"):
 		return q.guess(text)
-	case q.asking != runInvoke && !strings.Contains(text, "matchTag"):
-		return q.guessed(loose, text) // what a function or IAP gives a condition is not in the facts
+	case q.asking != runInvoke && !(q.asking == iapAccess && ofRun) && !strings.Contains(text, "matchTag"):
+		return q.guessed(loose, text) // what else a function or IAP gives a condition is not in the facts
 	case ofRun && q.path == "":
 		return q.guess(text)
 	case strings.HasPrefix(text, "request.path.startsWith"):
