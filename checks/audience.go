@@ -37,11 +37,11 @@ func (a Audiences) Preferred() string {
 	return ""
 }
 
-// An AudienceAnswer says whether one audience is accepted: Granted,
+// An AudienceMatch says whether one audience is accepted: Granted,
 // NotGranted, or Unknown where Google does not document it. Custom is set
 // where a custom audience that was not read could turn a refusal. Supposed is
 // what an accepted one rests on, "" where Google documents it.
-type AudienceAnswer struct {
+type AudienceMatch struct {
 	State    iam.State
 	Reason   string
 	Custom   bool
@@ -54,28 +54,28 @@ type AudienceAnswer struct {
 // Rules: https://docs.cloud.google.com/run/docs/configuring/custom-audiences,
 // https://docs.cloud.google.com/run/docs/troubleshooting and
 // https://docs.cloud.google.com/functions/docs/troubleshooting.
-func (a Audiences) Accepts(aud string, person bool) AudienceAnswer {
+func (a Audiences) Accepts(aud string, person bool) AudienceMatch {
 	switch {
 	case slices.Contains(a.List(), aud):
-		return AudienceAnswer{State: iam.Granted, Reason: fmt.Sprintf("aud is %q", aud)}
+		return AudienceMatch{State: iam.Granted, Reason: fmt.Sprintf("aud is %q", aud)}
 	case !a.Gen1 && strings.HasSuffix(aud, "/") && slices.Contains(append(a.URLs, a.Functions...), strings.TrimSuffix(aud, "/")):
-		return AudienceAnswer{State: iam.Granted, Reason: fmt.Sprintf("aud is %q; the trailing slash is accepted", aud)}
+		return AudienceMatch{State: iam.Granted, Reason: fmt.Sprintf("aud is %q; the trailing slash is accepted", aud)}
 	case aud == gcp.GcloudClient && person:
-		return AudienceAnswer{State: iam.Granted, Reason: "aud is gcloud's own client, which is accepted for people"}
+		return AudienceMatch{State: iam.Granted, Reason: "aud is gcloud's own client, which is accepted for people"}
 	case aud == gcp.GcloudClient:
-		return AudienceAnswer{Reason: "aud is gcloud's own client in a service account's token; Google documents that only for people"}
+		return AudienceMatch{Reason: "aud is gcloud's own client in a service account's token; Google documents that only for people"}
 	case aud == gcp.ADCClient:
-		return AudienceAnswer{Reason: "aud is the client of application default credentials; it was seen to pass the audience check, and is not documented"}
+		return AudienceMatch{Reason: "aud is the client of application default credentials; it was seen to pass the audience check, and is not documented"}
 	case aud == "":
-		return AudienceAnswer{State: iam.NotGranted, Reason: "the token names no audience"}
+		return AudienceMatch{State: iam.NotGranted, Reason: "the token names no audience"}
 	}
 	return a.near(aud)
 }
 
 // near judges an audience that is not in the list, by what it resembles.
-func (a Audiences) near(aud string) AudienceAnswer {
-	refused := func(format string, args ...any) AudienceAnswer {
-		return AudienceAnswer{State: iam.NotGranted, Reason: fmt.Sprintf(format, args...), Custom: !a.CustomKnown && !a.Gen1}
+func (a Audiences) near(aud string) AudienceMatch {
+	refused := func(format string, args ...any) AudienceMatch {
+		return AudienceMatch{State: iam.NotGranted, Reason: fmt.Sprintf(format, args...), Custom: !a.CustomKnown && !a.Gen1}
 	}
 	want := a.wanted()
 	if strings.HasSuffix(aud, gcp.OAuthClientSuffix) {
@@ -103,17 +103,17 @@ func (a Audiences) near(aud string) AudienceAnswer {
 	return refused("got aud %q%s", aud, want)
 }
 
-func (a Audiences) nearFunction(aud string, u *url.URL, want string) AudienceAnswer {
-	answer := AudienceAnswer{State: iam.NotGranted, Custom: !a.CustomKnown && !a.Gen1}
+func (a Audiences) nearFunction(aud string, u *url.URL, want string) AudienceMatch {
+	answer := AudienceMatch{State: iam.NotGranted, Custom: !a.CustomKnown && !a.Gen1}
 	switch {
 	case gcp.FunctionOf(u) == "":
 		answer.Reason = fmt.Sprintf("aud %q lacks the function's name%s", aud, want)
 	case len(a.Functions) == 0 && !a.Gen1 && len(a.URLs) == 0:
-		return AudienceAnswer{Reason: fmt.Sprintf("got aud %q, and the URL of the function is not known", aud)}
+		return AudienceMatch{Reason: fmt.Sprintf("got aud %q, and the URL of the function is not known", aud)}
 	case a.Gen1 && len(a.Functions) == 0:
-		return AudienceAnswer{Reason: fmt.Sprintf("got aud %q, and the URL of the function is not known", aud)}
+		return AudienceMatch{Reason: fmt.Sprintf("got aud %q, and the URL of the function is not known", aud)}
 	case a.Gen1 && slices.Contains(a.Functions, strings.TrimSuffix(aud, "/")):
-		return AudienceAnswer{Reason: fmt.Sprintf("aud %q ends in a slash; whether a gen1 function accepts that is not documented%s", aud, want)}
+		return AudienceMatch{Reason: fmt.Sprintf("aud %q ends in a slash; whether a gen1 function accepts that is not documented%s", aud, want)}
 	case len(a.Functions) > 0 && strings.HasPrefix(aud, a.Functions[0]+"/"):
 		answer.Reason = fmt.Sprintf("aud %q carries a path behind the function's name%s", aud, want)
 	default:
@@ -122,25 +122,25 @@ func (a Audiences) nearFunction(aud string, u *url.URL, want string) AudienceAns
 	return answer
 }
 
-func (a Audiences) nearRun(aud string, u *url.URL, h gcp.Host, want string) AudienceAnswer {
+func (a Audiences) nearRun(aud string, u *url.URL, h gcp.Host, want string) AudienceMatch {
 	base := gcp.Origin(u)
 	if strings.Trim(u.Path, "/") != "" && (slices.Contains(a.URLs, base) || len(a.URLs) == 0) {
-		return AudienceAnswer{State: iam.Granted, Reason: fmt.Sprintf("aud is %q, the service's URL with a path", aud),
+		return AudienceMatch{State: iam.Granted, Reason: fmt.Sprintf("aud is %q, the service's URL with a path", aud),
 			Supposed: fmt.Sprintf("a path behind the URL is accepted in practice; set the audience to %s to be sure", base)}
 	}
 	if slices.Contains(a.URLs, strings.ToLower(strings.TrimSuffix(base, ":"+u.Port()))) {
-		return AudienceAnswer{Reason: fmt.Sprintf("aud %q differs from the service's URL in its port or case; whether that is accepted is not documented%s", aud, want)}
+		return AudienceMatch{Reason: fmt.Sprintf("aud %q differs from the service's URL in its port or case; whether that is accepted is not documented%s", aud, want)}
 	}
 	for _, known := range a.URLs {
 		k := gcp.HostOf(known)
 		if k.Service != "" && k.Service == h.Service && k.Name != h.Name && k.Tag == "" && (k.Number == "") != (h.Number == "") {
-			return AudienceAnswer{Reason: fmt.Sprintf("aud %q looks like the other URL of the same service, which the evidence does not list%s", aud, want)}
+			return AudienceMatch{Reason: fmt.Sprintf("aud %q looks like the other URL of the same service, which the evidence does not list%s", aud, want)}
 		}
 	}
 	if len(a.URLs) == 0 {
-		return AudienceAnswer{Reason: fmt.Sprintf("got aud %q, and the URLs of the service are not known", aud)}
+		return AudienceMatch{Reason: fmt.Sprintf("got aud %q, and the URLs of the service are not known", aud)}
 	}
-	return AudienceAnswer{State: iam.NotGranted, Custom: !a.CustomKnown, Reason: fmt.Sprintf("aud %q is another service%s", aud, want)}
+	return AudienceMatch{State: iam.NotGranted, Custom: !a.CustomKnown, Reason: fmt.Sprintf("aud %q is another service%s", aud, want)}
 }
 
 func (a Audiences) wanted() string {

@@ -211,7 +211,7 @@ id is accepted as well. A gen1 function accepts its cloudfunctions.net URL only.
 })
 
 func (in *Invocation) audienceFinding(t credential.Credential, src evidence.Source) Finding {
-	var best AudienceAnswer
+	var best AudienceMatch
 	auds := t.Claims.Audience
 	if len(auds) == 0 {
 		auds = []string{""}

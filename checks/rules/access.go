@@ -50,12 +50,12 @@ func (x *Index) doorFor(t *target, public bool) iam.Door {
 	return d
 }
 
-func stateOf(a estate.Answer) iam.State {
+func stateOf(a estate.Truth) iam.State {
 	return [...]iam.State{estate.Unknown: iam.Unknown, estate.No: iam.NotGranted, estate.Yes: iam.Granted}[a]
 }
 
-func opposite(a estate.Answer) estate.Answer {
-	return [...]estate.Answer{estate.Unknown: estate.Unknown, estate.No: estate.Yes, estate.Yes: estate.No}[a]
+func opposite(a estate.Truth) estate.Truth {
+	return [...]estate.Truth{estate.Unknown: estate.Unknown, estate.No: estate.Yes, estate.Yes: estate.No}[a]
 }
 
 // question asks about one permission on a target, or on its IAP.

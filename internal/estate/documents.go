@@ -20,7 +20,7 @@ const (
 	NodeHost      = "//" + gcp.ResourceManagerAPI + "/"
 )
 
-func yes(b bool) Answer {
+func yes(b bool) Truth {
 	if b {
 		return Yes
 	}

@@ -53,13 +53,13 @@ type Node struct {
 	Where  Where
 }
 
-// An Answer to a yes-or-no question about a target. The zero Answer is
+// A Truth answers a yes-or-no question about a target. The zero Truth is
 // unknown, as for a value known after apply.
-type Answer int
+type Truth int
 
 // The answers.
 const (
-	Unknown Answer = iota
+	Unknown Truth = iota
 	No
 	Yes
 )
@@ -86,15 +86,15 @@ type Target struct {
 	Name     string // full resource name, "//run.googleapis.com/projects/shop/locations/europe-west1/services/orders"
 	Gen1     bool
 	Function string // full resource name of the v2 function in front, "" where none is known
-	Event    Answer // an event source calls it, and nobody directly
+	Event    Truth  // an event source calls it, and nobody directly
 	Ingress  Ingress
-	Check    Answer // the invoker IAM check is on
-	IAP      Answer // IAP is on for the service itself
+	Check    Truth // the invoker IAM check is on
+	IAP      Truth // IAP is on for the service itself
 	// DefaultURL says whether the run.app URL answers.
-	DefaultURL Answer
-	Deleted    Answer // it was deleted, and its document is what is left of it
+	DefaultURL Truth
+	Deleted    Truth // it was deleted, and its document is what is left of it
 	// FrontIAP says whether a load balancer with IAP leads to it.
-	FrontIAP Answer
+	FrontIAP Truth
 
 	URLs     []string // that it is known to answer on, without custom domains
 	Custom   []string // custom audiences
@@ -186,7 +186,7 @@ type Front struct {
 	Name    string   // of the group, "" for a backend service
 	Project string   // of both; ID or number
 	Groups  []string // short names of its groups
-	IAP     Answer   // of a backend service
+	IAP     Truth    // of a backend service
 	Service string   // short name of the Cloud Run service that a group leads to
 }
 

@@ -160,8 +160,8 @@ func ingress(r *Resource, attribute string) estate.Ingress {
 }
 
 // not turns an answer round.
-func not(a estate.Answer) estate.Answer {
-	return map[estate.Answer]estate.Answer{estate.Yes: estate.No, estate.No: estate.Yes}[a]
+func not(a estate.Truth) estate.Truth {
+	return map[estate.Truth]estate.Truth{estate.Yes: estate.No, estate.No: estate.Yes}[a]
 }
 
 // runV1 reads the annotations that a v1 service has as a Knative one has them.

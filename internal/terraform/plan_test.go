@@ -169,7 +169,7 @@ func TestComputedDefaults(t *testing.T) {
 func TestWordsAsBooleans(t *testing.T) {
 	const plan = `{"format_version": "1.2", "resource_changes": [{"address": "google_cloud_run_service.a", "mode": "managed", "type": "google_cloud_run_service", "name": "a",
 		"change": {"actions": ["create"], "before": null, "after": {"name": "a", "location": "l", "project": "p", "metadata": [{"annotations": {"run.googleapis.com/invoker-iam-disabled": %q}}]}, "after_unknown": {}}}]}`
-	for word, want := range map[string]estate.Answer{"true": estate.No, "True": estate.No, "1": estate.No, "false": estate.Yes, "": estate.Yes,
+	for word, want := range map[string]estate.Truth{"true": estate.No, "True": estate.No, "1": estate.No, "false": estate.Yes, "": estate.Yes,
 		"yes": estate.Unknown, "ture": estate.Unknown, "on": estate.Unknown, "enabled": estate.Unknown} {
 		p, err := terraform.ReadPlan([]byte(fmt.Sprintf(plan, word)), "p")
 		if err != nil {

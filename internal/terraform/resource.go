@@ -117,7 +117,7 @@ func (r *Resource) texts(attribute string) ([]string, bool) {
 
 // answer returns a boolean attribute; unset stands for the one that is not
 // set.
-func (r *Resource) answer(attribute string, unset estate.Answer) estate.Answer {
+func (r *Resource) answer(attribute string, unset estate.Truth) estate.Truth {
 	switch v := r.Values[attribute].(type) {
 	case bool:
 		if v {
