@@ -155,7 +155,10 @@ type Binding struct {
 	Condition *expr.Expr
 	// Open is why the role, or members beyond those listed, are not known:
 	// "known after apply".
-	Open      string
+	Open string
+	// NotAnyone says that no member that is not known can be allUsers: it is
+	// one account, whichever it will be.
+	NotAnyone bool
 	Authority Authority
 	Where     Where
 }
@@ -195,4 +198,7 @@ type Unread struct {
 	What   string // "the policy of services/orders"
 	Reason string
 	Where  Where
+	// Aside says that it can neither open nor break an invocation, as a module
+	// that has nothing to do with one: it is counted, and leaves nothing open.
+	Aside bool
 }

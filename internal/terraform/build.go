@@ -293,6 +293,11 @@ func (b *builder) unread(r *Resource, what string) {
 	b.e.Unread = append(b.e.Unread, estate.Unread{What: what, Reason: afterApply, Where: r.Where})
 }
 
+// unreadCall notes what is not known of a caller: it opens nothing.
+func (b *builder) unreadCall(r *Resource, what string) {
+	b.e.Unread = append(b.e.Unread, estate.Unread{What: what, Reason: afterApply, Where: r.Where, Aside: true})
+}
+
 func (b *builder) denyPolicy(r *Resource) {
 	p := &denypb.Policy{}
 	if parent := r.first("parent"); parent != "" {
@@ -419,11 +424,11 @@ func (b *builder) location(r *Resource) string {
 // token spells the block of a token, which is named alike in every resource.
 func (b *builder) token(r *Resource, doc map[string]any, target *Resource, url string) {
 	if _, known := target.text(url); !known {
-		b.unread(r, "what "+r.Address+" calls")
+		b.unreadCall(r, "what "+r.Address+" calls")
 	}
 	if t := target.block("oidc_token"); t != nil {
 		if _, known := t.text("service_account_email"); !known {
-			b.unread(r, "which account "+r.Address+" calls as")
+			b.unreadCall(r, "which account "+r.Address+" calls as")
 		}
 		doc["oidcToken"] = map[string]any{"serviceAccountEmail": t.first("service_account_email"), "audience": t.first("audience")}
 	}
@@ -656,6 +661,7 @@ func binding(r *Resource, a estate.Authority, attribute string) estate.Binding {
 	}
 	if open {
 		out.Open = r.Address + " is " + afterApply
+		out.NotAnyone = known && out.Condition == nil && r.notAnyone[attribute]
 	}
 	return out
 }

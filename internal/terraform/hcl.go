@@ -47,7 +47,7 @@ func ReadConfiguration(path string) (Configuration, error) {
 	if err != nil {
 		return Configuration{}, err
 	}
-	h := &hclReader{estate: &estate.Estate{}, provider: map[string]string{}}
+	h := &hclReader{estate: &estate.Estate{}, provider: map[string]string{}, lenient: info.IsDir()}
 	files := []string{path}
 	if info.IsDir() {
 		if files, err = filepath.Glob(filepath.Join(path, "*.tf")); err != nil {
@@ -61,7 +61,7 @@ func ReadConfiguration(path string) (Configuration, error) {
 	m.dir = filepath.Dir(files[0])
 	if info.IsDir() {
 		m.dir = path
-		if err := m.readVariables(); err != nil {
+		if err := m.readVariables(h); err != nil {
 			return Configuration{}, err
 		}
 	}
@@ -140,6 +140,7 @@ type hclReader struct {
 	work      int             // evaluations of modules so far
 	loaded    map[string]*hclModule
 	sources   map[string][]byte // by file
+	lenient   bool              // a file that is broken is listed, and the others are read
 }
 
 // An hclModule is one folder, and how it is called.
@@ -170,7 +171,10 @@ func (h *hclReader) load(files []string, stack []string) (*hclModule, error) {
 		}
 		file, diags := hclsyntax.ParseConfig(data, f, hcl.InitialPos)
 		if diags.HasErrors() {
-			return nil, diagnostic(f, diags)
+			if err := h.broken(f, data, diags); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		if h.sources == nil {
 			h.sources = map[string][]byte{}
@@ -233,7 +237,7 @@ func (m *hclModule) file(h *hclReader, b *hclsyntax.Block) {
 }
 
 // readVariables reads the *.tfvars that Terraform loads by itself.
-func (m *hclModule) readVariables() error {
+func (m *hclModule) readVariables(h *hclReader) error {
 	files, _ := filepath.Glob(filepath.Join(m.dir, "terraform.tfvars"))
 	more, _ := filepath.Glob(filepath.Join(m.dir, "*.auto.tfvars"))
 	for _, f := range append(files, more...) {
@@ -243,7 +247,10 @@ func (m *hclModule) readVariables() error {
 		}
 		file, diags := hclsyntax.ParseConfig(data, f, hcl.InitialPos)
 		if diags.HasErrors() {
-			return diagnostic(f, diags)
+			if err := h.broken(f, data, diags); err != nil {
+				return err
+			}
+			continue
 		}
 		for name, a := range file.Body.(*hclsyntax.Body).Attributes {
 			if v, diags := a.Expr.Value(nil); !diags.HasErrors() {
@@ -253,6 +260,9 @@ func (m *hclModule) readVariables() error {
 	}
 	return nil
 }
+
+// ErrIgnore reports an ignore that does not say why.
+var ErrIgnore = errors.New("an ignore needs a reason")
 
 var ignoreComment = regexp.MustCompile(`diagnose:ignore\s+(\S+)[ \t]*(.*)`)
 
@@ -277,7 +287,7 @@ func (h *hclReader) comments(name string, data []byte, body *hclsyntax.Body) err
 		line := t.Range.Start.Line
 		reason := strings.TrimSpace(strings.TrimSuffix(found[2], "*/"))
 		if reason == "" {
-			return fmt.Errorf("%s:%d: an ignore needs a reason: # diagnose:ignore RULE REASON", name, line)
+			return fmt.Errorf("%s:%d: %w: # diagnose:ignore RULE REASON", name, line, ErrIgnore)
 		}
 		i := Ignore{Rule: found[1], Reason: reason, File: name, First: line, Last: line}
 		for _, b := range body.Blocks {
@@ -529,12 +539,16 @@ func (h *hclReader) call(m *hclModule, b *hclsyntax.Block, ctx *hcl.EvalContext)
 		}
 	}
 	if !strings.HasPrefix(source, "./") && !strings.HasPrefix(source, "../") {
-		h.estate.Unread = append(h.estate.Unread, estate.Unread{What: "module " + b.Labels[0], Reason: "it is not in this folder: judge a plan instead", Where: where})
+		h.estate.Unread = append(h.estate.Unread, unreadModule(b, h.sources[at.Filename], where))
 		return cty.DynamicVal, nil
 	}
 	dir := filepath.Join(m.dir, source)
 	stack := append(slices.Clone(m.stack), filepath.Clean(m.dir))
 	if slices.Contains(stack, filepath.Clean(dir)) || len(stack) > maxModules {
+		if h.lenient {
+			h.estate.Unread = append(h.estate.Unread, estate.Unread{What: "module " + b.Labels[0], Reason: "it " + errCycle.Error(), Where: where})
+			return cty.DynamicVal, nil
+		}
 		return cty.DynamicVal, fmt.Errorf("%s:%d: module %s %w", at.Filename, at.Start.Line, b.Labels[0], errCycle)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.tf"))
@@ -585,7 +599,7 @@ func (h *hclReader) resource(m *hclModule, b *hclsyntax.Block, ctx *hcl.EvalCont
 		}
 		said := bodyValues(b.Body, x.ctx)
 		r.Values, r.Unknown, r.refs, r.hints = said.values, said.unknown, said.refs, said.hints
-		r.spelt = h.spelt(m, b, x, said)
+		r.spelt, r.notAnyone = h.spelt(m, b, x, said), said.notAnyone
 		values = append(values, r.object(Defaults{h.provider["project"], h.provider["region"]}))
 		if !data {
 			h.resources = append(h.resources, r)

@@ -141,14 +141,69 @@ func TestConfiguration(t *testing.T) {
 }
 
 func TestConfigurationErrors(t *testing.T) {
+	dir := unpack(t, "-- main.tf --\nresource \"a\" {\n-- i/main.tf --\n# diagnose:ignore grant-domain\n")
+	for file, want := range map[string]string{"main.tf": "main.tf:1: is no Terraform configuration", "i/main.tf": "main.tf:1: an ignore needs a reason"} {
+		_, err := terraform.ReadConfiguration(filepath.Join(dir, file))
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v, want %q", file, err, want)
+		}
+	}
+}
+
+// In a folder, what cannot be read is listed and the rest is read.
+func TestFolderLeftOpen(t *testing.T) {
+	const open = "-- iam.tf --\nresource \"google_project_iam_member\" \"p\" {\n  project = \"shop\"\n  role = \"roles/run.invoker\"\n  member = \"allUsers\"\n}\n"
 	for text, want := range map[string]string{
-		"-- main.tf --\nresource \"a\" {": "main.tf:1: is no Terraform configuration",
-		"-- main.tf --\nmodule \"m\" { source = \"./m\" }\n-- m/main.tf --\nmodule \"back\" { source = \"../\" }\n": "module back calls itself",
-		"-- main.tf --\nmodule \"m\" { source = \"./\" }\n":                                                         "module m calls itself",
-		"-- main.tf --\n# diagnose:ignore grant-domain\n":                                                           "main.tf:1: an ignore needs a reason",
+		"-- main.tf --\nresource \"google_a\" {": "main.tf: is no Terraform configuration",
+		"-- main.tf --\nresource \"aws_s3\" {":   "",
+		"-- main.tf --\nmodule \"m\" { source = \"./m\" }\n-- m/main.tf --\nmodule \"back\" { source = \"../\" }\n":    "module back: it calls itself",
+		"-- main.tf --\nmodule \"m\" { source = \"./\" }\n":                                                            "module m: it calls itself",
+		"-- terraform.tfvars --\nx = {\nallUsers":                                                                      "terraform.tfvars: is no Terraform configuration",
+		"-- main.tf --\nmodule \"net\" {\n  source = \"terraform-google-modules/network/google\"\n  name = \"a\"\n}\n": "",
+		"-- main.tf --\nmodule \"run\" {\n  source = \"a/cloud-run/google\"\n}\n":                                      "module run: it is not in this folder",
+		"-- main.tf --\nmodule \"m\" {\n  source = \"a/b/google\"\n  members = [\"allUsers\"]\n}\n":                    "module m: its arguments name allUsers, and it is not in this folder",
+		"-- main.tf --\nmodule \"m\" {\n  source = \"a/b/google\"\n  iam = var.x\n}\n":                                 "module m: it is not in this folder",
 	} {
-		if _, err := terraform.ReadConfiguration(unpack(t, text)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%q: %v, want %q", text, err, want)
+		c, err := terraform.ReadConfiguration(unpack(t, text+"\n"+open))
+		if err != nil || len(c.Estate.Policies) == 0 {
+			t.Errorf("%q: %v, %d policies", text, err, len(c.Estate.Policies))
+			continue
+		}
+		var got []string
+		for _, u := range c.Estate.Unread {
+			if !u.Aside {
+				got = append(got, filepath.Base(u.What)+": "+u.Reason)
+			}
+		}
+		if text := strings.Join(got, "\n"); !strings.HasPrefix(text, want) || want == "" && text != "" {
+			t.Errorf("%q: open %q, want %q", text, got, want)
+		}
+	}
+}
+
+// Whoever it will be, an account is not anyone.
+func TestNeverAnyone(t *testing.T) {
+	for member, want := range map[string]bool{
+		`"serviceAccount:${google_service_account.a.email}"`:       true,
+		`google_service_account.a.member`:                          true,
+		`local.member`:                                             true,
+		`"user:${var.x}"`:                                          true,
+		`"serviceAccount:${data.google_project.p.number}-compute"`: true,
+		`var.x`:                          false,
+		`"${var.x}"`:                     false,
+		`google_service_account.a.email`: true,
+		`data.google_project.p.number`:   true,
+		`module.m.who`:                   false,
+		`"all${var.x}"`:                  false,
+	} {
+		c, err := terraform.ReadConfiguration(unpack(t, "-- main.tf --\nvariable \"x\" {}\nlocals { member = google_service_account.a.member }\n"+
+			"resource \"google_service_account\" \"a\" { account_id = var.x }\ndata \"google_project\" \"p\" {}\n"+
+			"resource \"google_project_iam_binding\" \"p\" {\n  project = \"shop\"\n  role = \"roles/run.invoker\"\n  members = [\"user:a@example.com\", "+member+"]\n}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b := c.Estate.Policies[0].Bindings[0]; b.Open == "" || b.NotAnyone != want {
+			t.Errorf("%s: open %q, not anyone %v, want %v", member, b.Open, b.NotAnyone, want)
 		}
 	}
 }

@@ -23,6 +23,11 @@ func (r *reader) resolve(x *Resource) {
 	}
 	x.refs = map[string]string{}
 	r.refer(x, c.Expressions, x.Unknown, "")
+	for _, name := range []string{"member", "members"} {
+		if e := c.Expressions[name]; r.neverAnyone(r.modules[modulePath(x.Address)], e, 0) {
+			x.notAnyone = map[string]bool{name: true}
+		}
+	}
 	x.Values, x.Unknown = r.fill(x, c.Expressions, x.Values, x.Unknown)
 }
 

@@ -32,7 +32,9 @@ type Resource struct {
 	refs  map[string]string
 	hints map[string]string // what an expression of an unknown attribute mentions
 	spelt map[string]string // how an unknown attribute is written, and in which module
-	Where estate.Where
+	// notAnyone names the unknown attributes whose members cannot be allUsers.
+	notAnyone map[string]bool
+	Where     estate.Where
 }
 
 // afterApply is why a value is not known.

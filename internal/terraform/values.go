@@ -36,11 +36,12 @@ type body struct {
 	values, unknown map[string]any
 	refs            map[string]string // addresses that unknown attributes are names of, by path
 	hints           map[string]string // the first resource that the expression of an unknown attribute mentions
+	notAnyone       map[string]bool   // unknown attributes whose members cannot be allUsers
 }
 
 // bodyValues reads a block without its schema.
 func bodyValues(in *hclsyntax.Body, ctx *hcl.EvalContext) body {
-	out := body{map[string]any{}, map[string]any{}, map[string]string{}, map[string]string{}}
+	out := body{map[string]any{}, map[string]any{}, map[string]string{}, map[string]string{}, map[string]bool{}}
 	values, unknown, body := out.values, out.unknown, in
 	for name, a := range body.Attributes {
 		if meta[name] {
@@ -54,6 +55,7 @@ func bodyValues(in *hclsyntax.Body, ctx *hcl.EvalContext) body {
 		if mark != nil {
 			unknown[name] = mark
 			out.hints[name] = reference(a.Expr)
+			out.notAnyone[name] = writtenNeverAnyone(a.Expr, ctx)
 			if at := nameOf(whole); at != "" {
 				out.refs[name] = at
 			}
@@ -239,6 +241,8 @@ func (r *Resource) object(d Defaults) cty.Value {
 			out[name] = unknownName(r.Address)
 		case s != "" && s != unknownPart:
 			out[name] = cty.StringVal(s)
+		case name == "member" && serviceAccounts[r.Type]:
+			out[name] = cty.UnknownVal(cty.String).Refine().NotNull().StringPrefixFull("serviceAccount:").NewValue()
 		}
 	}
 	if r.Type == "google_cloud_run_service" {
