@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"diagnose/checks/rules"
+	"diagnose/internal/estate"
 )
 
 // Findings is what gate and scan report.
@@ -23,6 +24,9 @@ type Findings struct {
 	// Incomplete says why something is missing from the result, nil where
 	// nothing is known to be.
 	Incomplete []string
+	// AllowUnknown says that what is not known of a change does not keep it
+	// from passing.
+	AllowUnknown bool
 	// Baseline is the comparison with an earlier run, nil where there is none.
 	// The findings are then the new ones.
 	Baseline *Drift
@@ -77,7 +81,9 @@ type (
 		FailOn     string         `json:"failOn"`
 		AtOrAbove  int            `json:"atOrAbove"`
 		Baseline   *wireDrift     `json:"baseline,omitempty"`
+		Unknown    int            `json:"unknown"`
 		Unread     []string       `json:"unread"`
+		Aside      int            `json:"aside,omitempty"`
 		Incomplete []string       `json:"incomplete"`
 		Exposure   []wireExposure `json:"exposure,omitempty"`
 	}
@@ -135,13 +141,13 @@ func (f Findings) wire() wireFindings {
 	s := f.Summary
 	out := wireFindings{SchemaVersion: schemaVersion, Findings: []wireRuleFinding{}, Summary: wireSummary{
 		Services: s.Services, Functions: s.Functions, Public: s.Public, Complete: s.Complete && len(f.Incomplete) == 0, Findings: len(f.Result.Findings), Suppressed: f.suppressed(),
-		BySeverity: map[string]int{}, ByRule: map[string]int{}, FailOn: f.FailOn.String(), AtOrAbove: f.AtLeast(f.FailOn), Unread: []string{}, Incomplete: append([]string{}, f.Incomplete...),
+		BySeverity: map[string]int{}, ByRule: map[string]int{}, FailOn: f.FailOn.String(), AtOrAbove: f.AtLeast(f.FailOn), Unknown: f.Open(), Unread: []string{}, Aside: len(s.Aside), Incomplete: append([]string{}, f.Incomplete...),
 	}}
 	if d := f.Baseline; d != nil {
 		out.Summary.Baseline = &wireDrift{d.New, d.Gone, d.Unchanged, d.Fixed}
 	}
 	for _, u := range s.Unread {
-		out.Summary.Unread = append(out.Summary.Unread, u.What+": "+u.Reason)
+		out.Summary.Unread = append(out.Summary.Unread, notKnown(u))
 	}
 	for _, e := range s.Exposure {
 		out.Summary.Exposure = append(out.Summary.Exposure, wireExposure(e))
@@ -253,10 +259,34 @@ func (f Findings) verdict() (string, string) {
 		return "incomplete: nothing of severity " + f.FailOn.String() + " or above in what could be read", "1;33"
 	}
 	passed, color := "passed", "1;32"
-	if n := len(f.Summary.Unread); n > 0 {
+	if n := f.Open(); n > 0 {
+		if f.Undecided() {
+			return "not known: " + plural(n, "thing") + " could open or break invocation, and no " + what + " of severity " + f.FailOn.String() + " or above", "1;33"
+		}
 		passed, color = "passed, with "+plural(n, "thing")+" not known", "1;33"
 	}
 	return passed + ": no " + what + " of severity " + f.FailOn.String() + " or above", color
+}
+
+// Undecided reports whether a change neither fails nor passes: what is not
+// known of it could open or break an invocation.
+func (f Findings) Undecided() bool {
+	return f.Command == "gate" && !f.AllowUnknown && f.AtLeast(f.FailOn) == 0 && f.Open() > 0
+}
+
+// notKnown says what is not known, why, and where it stands.
+func notKnown(u estate.Unread) string {
+	return u.What + ": " + u.Reason + whereSuffix(u.Where.File, u.Where.Line, u.Where.Address)
+}
+
+// asideLine counts what was not read and does not matter, "" where there is
+// nothing.
+func (f Findings) asideLine() string {
+	n := len(f.Summary.Aside)
+	if n == 0 {
+		return ""
+	}
+	return plural(n, "thing") + " more could not be read and can neither open nor break invocation, such as " + f.Summary.Aside[0].What
 }
 
 func plural(n int, noun string) string {
@@ -307,11 +337,15 @@ func findingsText(f Findings, st Style) *page {
 	if u := f.Summary.Unread; len(u) > 0 {
 		p.head("not known, so not judged:")
 		for _, x := range u[:min(len(u), 20)] {
-			p.para("- ", x.What+": "+x.Reason+whereSuffix(x.Where.File, x.Where.Line, x.Where.Address))
+			p.para("- ", notKnown(x))
 		}
 		if len(u) > 20 {
 			p.para("- ", fmt.Sprintf("and %d more", len(u)-20))
 		}
+	}
+	if line := f.asideLine(); line != "" {
+		p.WriteString("\n")
+		p.para("", line)
 	}
 	if len(listed) > 0 {
 		p.more(listed[0].Rule)
@@ -459,7 +493,10 @@ func (f Findings) markdown() string {
 		fmt.Fprintf(&b, "- **Baseline:** %d new, %d gone, %d unchanged\n", d.New, d.Gone, d.Unchanged)
 	}
 	for _, u := range f.Summary.Unread {
-		fmt.Fprintf(&b, "- **Not known:** %s\n", md(u.What+": "+u.Reason+whereSuffix(u.Where.File, u.Where.Line, u.Where.Address)))
+		fmt.Fprintf(&b, "- **Not known:** %s\n", md(notKnown(u)))
+	}
+	if line := f.asideLine(); line != "" {
+		fmt.Fprintf(&b, "- %s\n", md(line))
 	}
 	for _, c := range f.Changes {
 		if len(c.Gained) > 0 {

@@ -78,7 +78,10 @@ func writeFindingsHTML(w io.Writer, f Findings) error {
 		p.Notes = append(p.Notes, fmt.Sprintf("against the baseline: %d new, %d gone, %d unchanged", d.New, d.Gone, d.Unchanged))
 	}
 	for _, u := range f.Summary.Unread[:min(len(f.Summary.Unread), 20)] {
-		p.Notes = append(p.Notes, "not known: "+Clean(u.What+": "+u.Reason))
+		p.Notes = append(p.Notes, "not known: "+Clean(notKnown(u)))
+	}
+	if line := f.asideLine(); line != "" {
+		p.Notes = append(p.Notes, Clean(line))
 	}
 	for _, c := range f.Changes {
 		if len(c.Gained) > 0 {

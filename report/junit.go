@@ -65,6 +65,12 @@ func writeJUnit(w io.Writer, f Findings) error {
 	for _, i := range f.Incomplete {
 		s.Cases = append(s.Cases, junitCase{Name: "the input was read whole", ClassName: "input", Time: "0", Error: &junitMessage{Message: Clean(i), Type: "incomplete"}})
 	}
+	for _, u := range f.Summary.Unread {
+		if f.Command != "gate" {
+			break
+		}
+		s.Cases = append(s.Cases, f.junitUnknown(u.What, notKnown(u)))
+	}
 	for _, c := range s.Cases {
 		switch {
 		case c.Failure != nil:
@@ -83,6 +89,18 @@ func writeJUnit(w io.Writer, f Findings) error {
 	return write(w, xml.Header+credential.Hide(string(out))+"\n")
 }
 
+// junitUnknown is the case of what is not known: an error, or skipped where the
+// change passes without it.
+func (f Findings) junitUnknown(name, message string) junitCase {
+	c := junitCase{Name: Clean(name), ClassName: "not-known", Time: "0"}
+	if f.Command == "gate" && !f.AllowUnknown {
+		c.Error = &junitMessage{Message: "not known: " + Clean(message), Type: "unknown"}
+	} else {
+		c.Skipped = &junitMessage{Message: "not known: " + Clean(message)}
+	}
+	return c
+}
+
 func (f Findings) junitCase(x rules.Finding) junitCase {
 	where := strings.TrimPrefix(whereSuffix(x.Where.File, x.Where.Line, x.Where.Address), ", see ")
 	c := junitCase{Name: Clean(x.Resource + " " + x.Member + " " + x.Role), ClassName: x.Rule, Time: "0"}
@@ -93,6 +111,9 @@ func (f Findings) junitCase(x rules.Finding) junitCase {
 	switch {
 	case x.Suppressed != "":
 		c.Skipped = &junitMessage{Message: "ignored: " + Clean(x.Suppressed)}
+	case x.Undecided() && x.Severity < f.FailOn:
+		unknown := f.junitUnknown("", x.Message)
+		c.Error, c.Skipped = unknown.Error, unknown.Skipped
 	case x.Severity < f.FailOn:
 		c.Skipped = &junitMessage{Message: x.Severity.String() + ", below the threshold: " + Clean(x.Message)}
 	default:

@@ -11,6 +11,7 @@ import (
 	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
 
 	"diagnose/checks/rules"
+	"diagnose/internal/estate"
 )
 
 // informationURI is where a reader of a SARIF report learns of the tool.
@@ -36,9 +37,12 @@ func writeSARIF(w io.Writer, f Findings) error {
 	}
 	run := sarif.NewRun()
 	run.Tool = sarif.NewTool().WithDriver(driver)
-	invocation := sarif.NewInvocation().WithExecutionSuccessful(len(f.Incomplete) == 0)
+	invocation := sarif.NewInvocation().WithExecutionSuccessful(len(f.Incomplete) == 0 && !f.Undecided())
 	for _, i := range f.Incomplete {
 		invocation.AddToolExecutionNotification(sarif.NewNotification().WithLevel("error").WithMessage(sarif.NewTextMessage(Clean(i))))
+	}
+	for _, u := range f.Summary.Unread {
+		invocation.AddToolExecutionNotification(f.sarifUnknown(u))
 	}
 	run.AddInvocation(invocation)
 	for _, x := range f.Result.Findings {
@@ -49,6 +53,23 @@ func writeSARIF(w io.Writer, f Findings) error {
 		return fmt.Errorf("writing SARIF: %w", err)
 	}
 	return writeJSON(w, report)
+}
+
+// sarifUnknown is the notification of what is not known: an error where the
+// change does not pass for it.
+func (f Findings) sarifUnknown(u estate.Unread) *sarif.Notification {
+	level := map[bool]string{true: "error", false: "warning"}[f.Undecided()]
+	out := sarif.NewNotification().WithLevel(level).WithMessage(sarif.NewTextMessage(Clean("not known: " + notKnown(u))))
+	if u.Where.File != "" {
+		out.AddLocation(sarif.NewLocation().WithPhysicalLocation(physical(u.Where)))
+	}
+	return out
+}
+
+// physical is a place in a file.
+func physical(w estate.Where) *sarif.PhysicalLocation {
+	return sarif.NewPhysicalLocation().WithArtifactLocation(sarif.NewSimpleArtifactLocation(uriOf(w.File))).
+		WithRegion(sarif.NewSimpleRegion(max(w.Line, 1), max(w.Line, 1)))
 }
 
 func text(s string) *sarif.MultiformatMessageString {
@@ -76,9 +97,7 @@ func sarifResult(x rules.Finding, index map[string]int) *sarif.Result {
 		WithProperties(properties("severity", x.Severity.String(), "member", Clean(x.Member), "role", Clean(x.Role), "grantedOn", Clean(x.GrantedOn), "reach", reachWord(x.Reach), "unknown", x.Unknown))
 	location := sarif.NewLocation()
 	if x.Where.File != "" {
-		artifact := sarif.NewSimpleArtifactLocation(uriOf(x.Where.File))
-		physical := sarif.NewPhysicalLocation().WithArtifactLocation(artifact).WithRegion(sarif.NewSimpleRegion(max(x.Where.Line, 1), max(x.Where.Line, 1)))
-		location.WithPhysicalLocation(physical)
+		location.WithPhysicalLocation(physical(x.Where))
 	}
 	location.AddLogicalLocation(sarif.NewLogicalLocation().WithFullyQualifiedName(Clean(cmp.Or(x.Where.Address, x.GrantedOn, x.Resource))).WithKind("resource"))
 	out.AddLocation(location)

@@ -170,7 +170,7 @@ func (x *Index) layer(key layerKey, level iam.Level) iam.Layer {
 			if !x.mayCarry(b.Role, key.permission) {
 				continue
 			}
-			if b.Open != "" {
+			if b.Open != "" && !(key.public && b.NotAnyone) {
 				l.Hidden = b.Open
 			}
 			if b.Role != "" && (!key.public || slices.ContainsFunc(b.Members, isAnyone)) {

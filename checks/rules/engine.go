@@ -127,7 +127,14 @@ func matches(pattern string, names ...string) bool {
 }
 
 func (x *Index) summary(findings []Finding) Summary {
-	s := Summary{Complete: x.TargetsComplete, Unread: append(slices.Clone(x.Unread), x.open()...)}
+	s := Summary{Complete: x.TargetsComplete}
+	for _, u := range append(slices.Clone(x.Unread), x.open()...) {
+		if into := &s.Unread; u.Aside {
+			s.Aside = append(s.Aside, u)
+		} else if !slices.Contains(*into, u) {
+			*into = append(*into, u)
+		}
+	}
 	for _, t := range x.order {
 		if t.Gen1 {
 			s.Functions++
@@ -167,7 +174,7 @@ func (x *Index) open() []estate.Unread {
 	var out []estate.Unread
 	for i := range x.Policies {
 		for _, b := range x.Policies[i].Bindings {
-			if b.Open != "" && x.mayInvoke(b.Role) {
+			if b.Open != "" && !b.NotAnyone && x.mayInvoke(b.Role) {
 				what := "who gets " + orWord(b.Role, "which role") + " on " + x.subject(&x.Policies[i])
 				out = append(out, estate.Unread{What: what, Reason: b.Open, Where: b.Where})
 			}

@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"slices"
+
 	"diagnose/internal/estate"
 )
 
@@ -19,7 +21,8 @@ type Summary struct {
 	Complete  bool // the counts are of everything, not of what was named
 	// Exposure is the hierarchy with what is in it, parents first.
 	Exposure []Exposure
-	Unread   []estate.Unread
+	Unread   []estate.Unread // what is not known and could open or break an invocation
+	Aside    []estate.Unread // what was not read and can do neither
 }
 
 // An Exposure counts what is in one project, folder or organization and below.
@@ -49,6 +52,24 @@ func (r Result) AtLeast(s Severity) int {
 		}
 	}
 	return n
+}
+
+// Open counts what is not known and could open or break an invocation: what
+// was not read, grants that may be to anyone, and expectations that cannot be
+// verified.
+func (r Result) Open() int {
+	n := len(r.Summary.Unread)
+	for _, f := range r.Findings {
+		if f.Undecided() {
+			n++
+		}
+	}
+	return n
+}
+
+// Undecided reports whether a finding leaves a change undecided.
+func (f Finding) Undecided() bool {
+	return f.Unknown && f.Suppressed == "" && (f.Rule == accessExpectation.ID || slices.ContainsFunc(broadRules, func(r Rule) bool { return r.ID == f.Rule }))
 }
 
 // ParseSeverity reads a severity by its name.

@@ -125,7 +125,7 @@ func (j *judging) report(ctx context.Context, f report.Findings) error {
 		return &failure{ctx.Err()}
 	case f.AtLeast(f.FailOn) > 0:
 		j.app.code = exitDenied
-	case len(f.Incomplete) > 0:
+	case len(f.Incomplete) > 0 || f.Undecided():
 		j.app.code = exitOpen
 	}
 	return j.app.printAs(report.FindingFormats, func(w io.Writer, st report.Style) error { return report.WriteFindings(w, j.app.format, f, st) })

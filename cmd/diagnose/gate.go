@@ -37,6 +37,7 @@ is reported as unknown, never as safe.`,
 	onlyNew := c.Flags().Bool("only-new", false, "of a plan, report only what it brings, not what was there before")
 	target := c.Flags().String("target", "", "the `RESOURCE` that policy files are for: a service, function, project, folder or organization")
 	draft := c.Flags().Bool("write-expectations", false, "print expectations for "+defaultConfig+", drafted from who may invoke what today: before the change, where a plan tells")
+	allowUnknown := c.Flags().Bool("allow-unknown", false, "pass although something that could open or break invocation is not known")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		o, failOn, err := j.options()
 		if err != nil {
@@ -71,7 +72,7 @@ is reported as unknown, never as safe.`,
 			}
 			return a.writeExpectations(today, o)
 		}
-		f := report.Findings{Command: "gate", Result: rules.Judge(in.After, o), FailOn: failOn, At: o.Now}
+		f := report.Findings{Command: "gate", Result: rules.Judge(in.After, o), FailOn: failOn, At: o.Now, AllowUnknown: *allowUnknown}
 		if err := a.annotate(f); err != nil {
 			return err
 		}
