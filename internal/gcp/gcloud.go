@@ -274,6 +274,17 @@ func (n Name) SendIDToken(account, audience, endpoint string) []string {
 	return nil
 }
 
+// ListProjects prints the projects that one may see.
+func ListProjects() []string { return gcloud("projects list", "") }
+
+// ListRegions prints the regions of Cloud Run.
+func ListRegions() []string { return gcloud("run regions list", "") }
+
+// LinkBilling gives a project a billing account.
+func LinkBilling(project string) []string {
+	return gcloud("billing projects link", or(project, ProjectWord), "--billing-account=BILLING_ACCOUNT")
+}
+
 // EnableAPI turns an API on. An unknown project leaves the choice to gcloud.
 func EnableAPI(api, project string) []string {
 	return gcloud("services enable", api, flag("project", project))

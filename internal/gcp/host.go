@@ -33,6 +33,7 @@ type Host struct {
 	Number  string // run.app, deterministic form: of the project
 	Region  string // run.app, deterministic form; cloudfunctions.net
 	Hash    string // run.app, hash form
+	Code    string // run.app, hash form: two or three letters for the region
 	Project string // cloudfunctions.net: the project's ID
 }
 
@@ -49,7 +50,7 @@ const (
 
 var (
 	deterministicHost = regexp.MustCompile(`^(?:([a-z0-9-]+)---)?([a-z][a-z0-9-]*)-(\d+)\.([a-z]+-[a-z]+\d+)\.run\.app$`)
-	hashHost          = regexp.MustCompile(`^(?:([a-z0-9-]+)---)?([a-z][a-z0-9-]*)-([a-z0-9]+)-[a-z]{2,3}\.a\.run\.app$`)
+	hashHost          = regexp.MustCompile(`^(?:([a-z0-9-]+)---)?([a-z][a-z0-9-]*)-([a-z0-9]+)-([a-z]{2,3})\.a\.run\.app$`)
 	functionsHost     = regexp.MustCompile(`^([a-z]+-[a-z]+\d+)-(.+)\.cloudfunctions\.net$`)
 	urlInText         = regexp.MustCompile(`[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.(?:run\.app|cloudfunctions\.net)\b` +
 		`(?::\d+)?(?:/[A-Za-z0-9_-]+)?`)
@@ -69,7 +70,7 @@ func ParseHost(s string) Host {
 		if m := deterministicHost.FindStringSubmatch(h.Name); m != nil {
 			h.Tag, h.Service, h.Number, h.Region = m[1], m[2], m[3], m[4]
 		} else if m := hashHost.FindStringSubmatch(h.Name); m != nil {
-			h.Tag, h.Service, h.Hash = m[1], m[2], m[3]
+			h.Tag, h.Service, h.Hash, h.Code = m[1], m[2], m[3], m[4]
 		}
 	case strings.HasSuffix(h.Name, "."+FunctionsDomain):
 		h.Kind = FunctionsHost

@@ -15,8 +15,8 @@ func TestParseHost(t *testing.T) {
 	}{
 		{"", Host{Kind: NoHost}},
 		{"orders-123456789012.europe-west1.run.app", Host{Kind: RunHost, Service: "orders", Number: "123456789012", Region: "europe-west1"}},
-		{"Orders-ab12cd34ef-ew.a.run.app", Host{Kind: RunHost, Service: "orders", Hash: "ab12cd34ef"}},
-		{"v2---orders-ab12cd34ef-ew.a.run.app:443", Host{Kind: RunHost, Tag: "v2", Service: "orders", Hash: "ab12cd34ef", Port: "443"}},
+		{"Orders-ab12cd34ef-ew.a.run.app", Host{Kind: RunHost, Service: "orders", Hash: "ab12cd34ef", Code: "ew"}},
+		{"v2---orders-ab12cd34ef-ew.a.run.app:443", Host{Kind: RunHost, Tag: "v2", Service: "orders", Hash: "ab12cd34ef", Code: "ew", Port: "443"}},
 		{"other.run.app", Host{Kind: RunHost}},
 		{"europe-west1-shop.cloudfunctions.net", Host{Kind: FunctionsHost, Region: "europe-west1", Project: "shop"}},
 		{"run.googleapis.com", Host{Kind: APIHost}},

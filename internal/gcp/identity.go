@@ -21,6 +21,11 @@ func ActivateKey() []string {
 // Login makes application default credentials.
 func Login() []string { return gcloud("auth application-default login", "") }
 
+// LoginWithScope makes application default credentials for one scope.
+func LoginWithScope(scope string) []string {
+	return gcloud("auth application-default login", "", flag("scopes", scope))
+}
+
 // SetQuotaProject says which project application default credentials charge.
 func SetQuotaProject(project string) []string {
 	return gcloud("auth application-default set-quota-project", or(project, ProjectWord))
