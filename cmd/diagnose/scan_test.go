@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"diagnose/internal/gather/gathertest"
 	"diagnose/internal/inventory/generate"
 )
 
@@ -33,6 +34,11 @@ type assetServer struct {
 
 func (s *assetServer) ListAssets(_ context.Context, r *assetpb.ListAssetsRequest) (*assetpb.ListAssetsResponse, error) {
 	s.calls.Add(1)
+	for _, kind := range r.GetAssetTypes() {
+		if !slices.Contains(gathertest.AssetTypes(), kind) {
+			return nil, status.Error(codes.InvalidArgument, "No supported asset type matches: "+kind)
+		}
+	}
 	if s.failAt.Load() > 0 && s.failAt.Add(-1) == 0 {
 		return nil, status.Error(codes.PermissionDenied, "the caller does not have permission")
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"diagnose/internal/estate"
+	"diagnose/internal/gather/gathertest"
 	"diagnose/internal/gcp"
 )
 
@@ -141,6 +142,12 @@ func TestCallers(t *testing.T) {
 func TestTypes(t *testing.T) {
 	if slices.Contains(Types(), gcp.DenyPolicyAsset) {
 		t.Error("the API knows no asset type of deny policies")
+	}
+	published := gathertest.AssetTypes()
+	for _, kind := range Types() {
+		if !slices.Contains(published, kind) {
+			t.Errorf("%s is not in the published list of asset types", kind)
+		}
 	}
 	for _, kind := range append(Types(), gcp.DenyPolicyAsset) {
 		if !matters([]byte(kind)) {

@@ -20,7 +20,6 @@ import (
 	denypb "cloud.google.com/go/iam/apiv2/iampb"
 	"cloud.google.com/go/iap/apiv1/iappb"
 	"cloud.google.com/go/run/apiv2/runpb"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -143,26 +142,11 @@ func (s *Server) intercept(ctx context.Context, req any, info *grpc.UnaryServerI
 		}()
 	}
 	if fault != nil {
-		if err := fault(ctx, n); err != nil {
+		if err := fault(context.WithValue(ctx, asking{}, req), n); err != nil {
 			return nil, err
 		}
 	}
 	return handler(ctx, req)
-}
-
-// Deny refuses every call.
-func Deny(context.Context, int) error {
-	return status.Error(codes.PermissionDenied, "the caller does not have permission")
-}
-
-// Disabled says that the API is not enabled, as Google's front end does.
-func Disabled(context.Context, int) error {
-	st, err := status.New(codes.PermissionDenied, "API has not been used in project 424242 before or it is disabled").WithDetails(
-		&errdetails.ErrorInfo{Reason: "SERVICE_DISABLED", Domain: "googleapis.com", Metadata: map[string]string{"consumer": "projects/424242"}})
-	if err != nil {
-		return err
-	}
-	return st.Err()
 }
 
 // Hang answers only when the caller has gone.
@@ -190,7 +174,7 @@ func Unavailable(n int) Fault {
 func known[T any](f evidence.Fact[T]) (T, error) {
 	v, ok := f.Get()
 	if !ok {
-		return v, status.Error(codes.PermissionDenied, "the caller does not have permission")
+		return v, Refused("IAM_PERMISSION_DENIED", "iam.googleapis.com")
 	}
 	return v, nil
 }

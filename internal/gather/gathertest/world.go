@@ -35,6 +35,10 @@ type World struct {
 	Others []*assetpb.ResourceSearchResult
 	// PageSize bounds the pages of lists, 0 for no bound.
 	PageSize int
+	// Regional refuses to list the services of all regions at once.
+	Regional bool
+	// Fresh is what the inventory does not have yet: it lists the project alone.
+	Fresh bool
 }
 
 // WorldOf names a world by what the snapshot's documents say, and by defaults
@@ -100,11 +104,57 @@ type iamServer struct {
 }
 
 func (s iamServer) GetIamPolicy(_ context.Context, r *iampb.GetIamPolicyRequest) (*iampb.Policy, error) {
-	if !s.world.Function.Known() {
+	fn, ok := s.world.Function.Get()
+	if !ok || !s.world.is(r.GetResource(), "functions", last(fn.GetName())) {
 		return nil, notFound(r.GetResource())
 	}
 	p, err := known(s.world.FunctionPolicy)
 	return atVersion(p, r), err
+}
+
+// ListFunctions knows one region and the wildcard.
+func (s functionServer) ListFunctions(_ context.Context, r *functionspb.ListFunctionsRequest) (*functionspb.ListFunctionsResponse, error) {
+	w := s.world
+	if !w.lists(r.GetParent()) {
+		return nil, status.Error(codes.InvalidArgument, "parent")
+	}
+	out := &functionspb.ListFunctionsResponse{}
+	if fn, ok := w.Function.Get(); ok {
+		f := proto.Clone(fn.Function).(*functionspb.Function)
+		f.Name = "projects/" + w.Project + "/locations/" + w.Location + "/functions/" + last(fn.GetName())
+		out.Functions = append(out.Functions, f)
+	}
+	for _, x := range w.Others {
+		if x.GetAssetType() == gcp.FunctionAsset {
+			out.Functions = append(out.Functions, &functionspb.Function{Name: strings.TrimPrefix(x.GetName(), "//"+gcp.FunctionsAPI+"/")})
+		}
+	}
+	return out, nil
+}
+
+// lists reports whether a list has a parent: the project, in its region or in
+// all of them.
+func (w *World) lists(parent string) bool {
+	project, location, ok := strings.Cut(parent, "/locations/")
+	return ok && (project == "projects/"+w.Project || project == "projects/"+w.Number) && (location == "-" || location == w.Location)
+}
+
+func (s runServer) ListServices(_ context.Context, r *runpb.ListServicesRequest) (*runpb.ListServicesResponse, error) {
+	w := s.world
+	if !w.lists(r.GetParent()) || w.Regional && strings.HasSuffix(r.GetParent(), "/-") {
+		return nil, status.Error(codes.InvalidArgument, "parent")
+	}
+	out := &runpb.ListServicesResponse{}
+	if w.Service.Known() {
+		out.Services = append(out.Services, &runpb.Service{
+			Name: "projects/" + w.Project + "/locations/" + w.Location + "/services/" + w.service()})
+	}
+	for _, x := range w.Others {
+		if x.GetAssetType() == gcp.ServiceAsset {
+			out.Services = append(out.Services, &runpb.Service{Name: strings.TrimPrefix(x.GetName(), "//"+gcp.RunAPI+"/")})
+		}
+	}
+	return out, nil
 }
 
 type runServer struct {
@@ -212,8 +262,11 @@ func (w *World) chain() []string {
 
 func (s assetServer) SearchAllResources(_ context.Context, r *assetpb.SearchAllResourcesRequest) (*assetpb.SearchAllResourcesResponse, error) {
 	w := s.world
+	if err := cmp.Or(knownTypes(r.GetAssetTypes()), w.parent(r.GetScope())); err != nil {
+		return nil, err
+	}
 	if !w.Ancestors.Known() && !w.Snapshot.Project.Known() && !w.Tags.Known() {
-		return nil, status.Error(codes.PermissionDenied, "the caller does not have permission")
+		return nil, Refused("IAM_PERMISSION_DENIED", "iam.googleapis.com")
 	}
 	in := func(host, collection, kind, id string) *assetpb.ResourceSearchResult {
 		return &assetpb.ResourceSearchResult{Name: "//" + host + "/projects/" + w.Project + "/locations/" + w.Location + "/" + collection + "/" + id, AssetType: kind, Location: w.Location}
@@ -249,10 +302,30 @@ func (s assetServer) SearchAllResources(_ context.Context, r *assetpb.SearchAllR
 		}
 	}
 	list = slices.DeleteFunc(list, func(x *assetpb.ResourceSearchResult) bool {
-		return !slices.Contains(r.GetAssetTypes(), x.GetAssetType())
+		return !slices.Contains(r.GetAssetTypes(), x.GetAssetType()) || w.Fresh && x.GetAssetType() != gcp.ProjectAsset
 	})
+	for i, x := range list {
+		list[i] = masked(x, r.GetReadMask())
+	}
 	page, next, err := paged(list, r.GetPageToken(), w.PageSize)
 	return &assetpb.SearchAllResourcesResponse{Results: page, NextPageToken: next}, err
+}
+
+// indexed refuses a name that the inventory does not have: it names projects by
+// their IDs.
+func (w *World) indexed(name string) error {
+	place := "projects/" + w.Project + "/locations/" + w.Location
+	names := []string{"//cloudresourcemanager.googleapis.com/projects/" + w.Project}
+	if _, is := w.Function.Get(); is && !w.Fresh {
+		names = append(names, "//cloudfunctions.googleapis.com/"+place+"/functions/"+last(w.Function.Or(evidence.Function{}).GetName()))
+	}
+	if (w.Service.Known() || !w.Function.Known()) && !w.Fresh {
+		names = append(names, "//run.googleapis.com/"+place+"/services/"+w.service())
+	}
+	if slices.Contains(names, name) {
+		return nil
+	}
+	return status.Error(codes.NotFound, name+" is not in the inventory")
 }
 
 // within returns the policies from the service up to a scope, or a refusal
@@ -284,7 +357,13 @@ type policyInfo = assetpb.BatchGetEffectiveIamPoliciesResponse_EffectiveIamPolic
 
 func (s assetServer) BatchGetEffectiveIamPolicies(_ context.Context, r *assetpb.BatchGetEffectiveIamPoliciesRequest) (*assetpb.BatchGetEffectiveIamPoliciesResponse, error) {
 	out := &assetpb.BatchGetEffectiveIamPoliciesResponse{}
+	if err := s.world.parent(r.GetScope()); err != nil {
+		return nil, err
+	}
 	for _, n := range r.GetNames() {
+		if err := s.world.indexed(n); err != nil {
+			return nil, err
+		}
 		policies, err := s.world.within(r.GetScope(), strings.HasPrefix(n, "//run."))
 		if err != nil {
 			return nil, err
@@ -296,6 +375,9 @@ func (s assetServer) BatchGetEffectiveIamPolicies(_ context.Context, r *assetpb.
 
 func (s assetServer) AnalyzeIamPolicy(_ context.Context, r *assetpb.AnalyzeIamPolicyRequest) (*assetpb.AnalyzeIamPolicyResponse, error) {
 	w, q := s.world, r.GetAnalysisQuery()
+	if err := cmp.Or(w.parent(q.GetScope()), w.indexed(q.GetResourceSelector().GetFullResourceName())); err != nil {
+		return nil, err
+	}
 	policies, _ := w.within(q.GetScope(), false)
 	own := w.Policy
 	if strings.HasPrefix(q.GetResourceSelector().GetFullResourceName(), "//cloudfunctions.") {
@@ -335,6 +417,10 @@ func (w *World) analyzed(on string, b *iampb.Binding, permissions []string, main
 	return out
 }
 
+// maxMembers is how many members of a group are listed, by the words of
+// IamPolicyAnalysisQuery.Options.
+const maxMembers = 1000
+
 func (w *World) expand(member string, seen map[string]bool, out *assetpb.IamPolicyAnalysisResult) {
 	if seen[member] {
 		return
@@ -350,7 +436,10 @@ func (w *World) expand(member string, seen map[string]bool, out *assetpb.IamPoli
 		identity.AnalysisState = &assetpb.IamPolicyAnalysisState{Code: code.Code_PERMISSION_DENIED, Cause: "not allowed to read the group"}
 		out.FullyExplored = false
 	}
-	for _, m := range members {
+	for i, m := range members {
+		if i == maxMembers {
+			break
+		}
 		out.IdentityList.GroupEdges = append(out.IdentityList.GroupEdges, &assetpb.IamPolicyAnalysisResult_Edge{SourceNode: member, TargetNode: m})
 		w.expand(m, seen, out)
 	}
