@@ -13,6 +13,7 @@ import (
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
 	"diagnose/internal/gather"
+	"diagnose/internal/gcp"
 	"diagnose/internal/jwkscache"
 	"diagnose/report"
 )
@@ -46,24 +47,52 @@ func (in *input) gather(ctx context.Context, name string) (evidence.Snapshot, er
 	if err != nil {
 		return evidence.Snapshot{}, hint(fmt.Errorf("%q is no case and no target: %w", name, err), "diagnose demo --list names the embedded cases, for "+demoPrefix+"NAME")
 	}
-	o := in.live.Options
-	d := gather.FindDefaults(in.app.Getenv)
-	o.Project, o.Region = cmp.Or(o.Project, d.Project), cmp.Or(o.Region, d.Region)
-	o.Emulator = in.app.Getenv(emulatorVariable)
-	if in.app.verbose {
-		o.Log = func(c gather.Call) { in.app.say("%s", c) }
+	o, err := in.live.options(in.app)
+	if err != nil {
+		return evidence.Snapshot{}, err
 	}
 	s, err := gather.Collect(ctx, target, o)
-	var missing *gather.Missing
-	switch {
-	case err == nil:
-		return s, nil
-	case errors.As(err, &missing):
-		return s, err
-	case errors.Is(err, gather.ErrNoCredentials):
-		return s, &failure{hint(err, "or judge documents instead: diagnose invoke --service service.json --policy policy.json --token-file token.jwt")}
+	return s, answerless(err)
+}
+
+// options are those of the flags, completed by gcloud's settings.
+func (l *live) options(a *app) (gather.Options, error) {
+	o := l.Options
+	if o.Timeout < 0 {
+		return o, fmt.Errorf("--timeout must be a positive duration such as 20s, got %s", o.Timeout)
 	}
-	return s, &failure{err}
+	if o.Scope != "" && !gather.IsScope(o.Scope) {
+		return o, fmt.Errorf("--scope must be organizations/NUMBER, folders/NUMBER or projects/PROJECT, got %q", o.Scope)
+	}
+	a.reader(&o)
+	return o, nil
+}
+
+// reader completes who reads by gcloud's settings, and where.
+func (a *app) reader(o *gather.Options) {
+	o.Defaults = gather.FindDefaults(a.Getenv)
+	o.Impersonate = cmp.Or(o.Impersonate, o.Defaults.Impersonate)
+	o.QuotaProject = cmp.Or(o.QuotaProject, o.Defaults.QuotaProject)
+	o.Emulator = a.Getenv(emulatorVariable)
+	if a.verbose {
+		o.Log = func(c gather.Call) { a.say("%s", c) }
+	}
+}
+
+// answerless says what an error of a live read means for the exit code: bad
+// usage where the target or a flag is wrong, else that there is no answer.
+func answerless(err error) error {
+	var missing *gather.Missing
+	var contradiction *gather.Contradiction
+	var unreachable *gather.Unreachable
+	switch {
+	case err == nil || errors.As(err, &missing) || errors.As(err, &contradiction):
+		return err
+	case errors.As(err, &unreachable):
+		return &failure{hint(err, strings.Join(unreachable.Remedy, " "),
+			"or judge documents instead: diagnose invoke --service service.json --policy policy.json --token-file token.jwt")}
+	}
+	return &failure{err}
 }
 
 // say writes a line to stderr, where nobody asked for quiet.
@@ -117,7 +146,25 @@ func (in *input) addGoogleKeys(ctx context.Context, s *evidence.Snapshot) {
 }
 
 // looksLikePath reports whether a name that leads to no file was meant as one.
+// A URL never was, whatever it ends in.
 func looksLikePath(name string) bool {
-	return strings.HasSuffix(name, ".txtar") || strings.HasSuffix(name, "/") || strings.HasPrefix(name, ".") ||
-		strings.HasPrefix(name, "/") && !strings.HasPrefix(name, "//") || strings.HasSuffix(name, ".json") || strings.HasSuffix(name, ".yaml")
+	n, resource := gcp.ParseName(strings.TrimSuffix(name, "/"))
+	switch {
+	case strings.Contains(name, "://") || strings.HasPrefix(name, "//") || resource && n.Project != "":
+		return false
+	case strings.HasSuffix(name, ".txtar"):
+		return true
+	case isHost(name):
+		return false
+	}
+	return strings.HasSuffix(name, "/") || strings.HasPrefix(name, ".") ||
+		strings.HasPrefix(name, "/") || strings.HasSuffix(name, ".json") || strings.HasSuffix(name, ".yaml")
+}
+
+// isHost reports whether a name without a scheme begins with a host: a name
+// with a dot in front of a path, such as api.example.com/openapi.json, or one
+// of Google's.
+func isHost(name string) bool {
+	host, path, _ := strings.Cut(name, "/")
+	return gcp.ParseHost(host).FrontEnd() || path != "" && !strings.HasPrefix(name, ".") && strings.Contains(host, ".")
 }

@@ -60,7 +60,7 @@ live inventory of an organization, folder or project.`,
 		var e *estate.Estate
 		var s inventory.Stats
 		if live.Scope != "" {
-			live.Emulator = a.Getenv(emulatorVariable)
+			a.reader(&live.Options)
 			e, s, err = a.scanLive(c.Context(), live, inventory.Options{Strict: *strict, Progress: p.show})
 		} else {
 			e, s, err = inventory.Read(c.Context(), inputs, a.Stdin, inventory.Options{Strict: *strict, Progress: p.show})
@@ -100,16 +100,13 @@ func oddities(s inventory.Stats) []string {
 // scanLive reads the live inventory through the same door as an export.
 func (a *app) scanLive(ctx context.Context, o *gather.AssetOptions, i inventory.Options) (*estate.Estate, inventory.Stats, error) {
 	o.Types = inventory.Types()
-	if a.verbose {
-		o.Log = func(c gather.Call) { a.say("%s", c) }
-	}
 	var failed error
 	e, s, err := inventory.ReadLines(ctx, func(yield func([]byte) bool) {
 		failed = gather.Assets(ctx, *o, yield)
 	}, i)
 	if err == nil && failed != nil {
 		if s.Assets == 0 {
-			return nil, s, &failure{failed}
+			return nil, s, answerless(failed)
 		}
 		s.Incomplete = append(s.Incomplete, failed.Error())
 	}

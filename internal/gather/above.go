@@ -11,6 +11,7 @@ import (
 	"cloud.google.com/go/asset/apiv1/assetpb"
 	"cloud.google.com/go/iam/apiv1/iampb"
 	"github.com/googleapis/gax-go/v2"
+	"google.golang.org/grpc/codes"
 
 	"diagnose/internal/evidence"
 	"diagnose/internal/gcp"
@@ -45,16 +46,14 @@ func (c *collector) effectivePolicies(ctx context.Context, t Target, service str
 
 func (c *collector) effectiveIn(ctx context.Context, t Target, service, scope string) scoped {
 	s := scoped{scope: scope, source: evidence.Source{Document: "https://cloudasset.googleapis.com/v1/" + scope + "/effectiveIamPolicies:batchGet"}}
-	// The project is asked for beside the service: it is there for a gen1
-	// function too, and for a service that the inventory does not have yet.
-	names := []string{runHost + service, managerHost + "projects/" + t.Project}
-	resp, err := call(ctx, c, effectivePolicies, scope, func(ctx context.Context, o gax.CallOption) (*assetpb.BatchGetEffectiveIamPoliciesResponse, error) {
-		client, err := c.asset()
-		if err != nil {
-			return nil, err
-		}
-		return client.BatchGetEffectiveIamPolicies(ctx, &assetpb.BatchGetEffectiveIamPoliciesRequest{Scope: scope, Names: names}, o)
-	})
+	// The project is asked for beside the service. Alone, where the inventory
+	// does not have the service: a gen1 function has none, and the index lags.
+	project := managerHost + "projects/" + cmp.Or(gcp.Part(service, "projects"), t.Project)
+	resp, err := c.batchGet(ctx, scope, runHost+service, project)
+	var u *Unreadable
+	if errors.As(err, &u) && (u.Code == codes.NotFound || u.Code == codes.InvalidArgument) {
+		resp, err = c.batchGet(ctx, scope, project)
+	}
 	if s.err = err; err != nil {
 		return s
 	}
@@ -65,6 +64,17 @@ func (c *collector) effectiveIn(ctx context.Context, t Target, service, scope st
 		}
 	}
 	return s
+}
+
+func (c *collector) batchGet(ctx context.Context, scope string, names ...string) (*assetpb.BatchGetEffectiveIamPoliciesResponse, error) {
+	type response = *assetpb.BatchGetEffectiveIamPoliciesResponse
+	return call(ctx, c, effectivePolicies, scope, func(ctx context.Context, o gax.CallOption) (response, error) {
+		client, err := c.asset()
+		if err != nil {
+			return nil, err
+		}
+		return client.BatchGetEffectiveIamPolicies(ctx, &assetpb.BatchGetEffectiveIamPoliciesRequest{Scope: scope, Names: names}, o)
+	})
 }
 
 // at returns the policy attached to a resource, by any of its names.
@@ -89,6 +99,7 @@ func orEmpty(p *iampb.Policy) *iampb.Policy {
 // aboveProject asks for the effective policies in the folders and the
 // organization above the project, the widest of which that answers is enough.
 func (c *collector) aboveProject(ctx context.Context, t Target, service string, h hierarchy) []scoped {
+	service = indexed(service, func() hierarchy { return h })
 	if h.err != nil || c.Scope != "" {
 		return nil
 	}
@@ -222,12 +233,18 @@ func covers(scope, name string, rest []string) bool {
 
 // ownPolicy takes the service's own policy from the inventory where the
 // service itself refused to show it.
-func ownPolicy(own evidence.Fact[*iampb.Policy], service string, answers []scoped) evidence.Fact[*iampb.Policy] {
+func ownPolicy(own evidence.Fact[*iampb.Policy], service string, h hierarchy, answers []scoped) evidence.Fact[*iampb.Policy] {
 	if own.Known() || notFound(own.Reason()) {
 		return own
 	}
+	names := []string{runHost + service}
+	for _, project := range []string{h.id, h.number} {
+		if n, ok := gcp.ParseName(service); ok && project != "" {
+			names = append(names, runHost+n.InProject(project).String())
+		}
+	}
 	for _, s := range answers {
-		if f, ok := s.at(runHost + service); ok && s.err == nil {
+		if f, ok := s.at(names...); ok && s.err == nil {
 			return f
 		}
 	}

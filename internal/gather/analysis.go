@@ -38,13 +38,15 @@ type question struct {
 	effective func() []scoped
 }
 
-func (c *collector) question(t Target, f evidence.Fact[evidence.Function], service string, r round) question {
-	q := question{runHost + service, c.Scope, r.policy, r.effective}
+func (c *collector) question(
+	t Target, f evidence.Fact[evidence.Function], service string, r round, place func() hierarchy,
+) question {
+	q := question{runHost + indexed(service, place), c.Scope, r.policy, r.effective}
 	if q.scope == "" {
 		q.scope = "projects/" + t.Project
 	}
 	if fn, ok := f.Get(); ok && fn.GetEnvironment() == functionspb.Environment_GEN_1 {
-		q.resource, q.policy = functionsHost+t.functionName(), r.functionPolicy
+		q.resource, q.policy = functionsHost+indexed(t.functionName(), place), r.functionPolicy
 	}
 	return q
 }

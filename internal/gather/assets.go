@@ -34,6 +34,10 @@ var listAssets = Method{"cloudasset.assets.list", "cloudasset.googleapis.com", "
 // scopes are the resources that can be scanned.
 var scopes = regexp.MustCompile(`^(organizations|folders)/\d+$|^projects/[a-z0-9][a-z0-9.:-]*$`)
 
+// IsScope reports whether a text names a resource that can be read from: an
+// organization, folder or project.
+func IsScope(s string) bool { return scopes.MatchString(s) }
+
 // contents are the kinds of content that a scan needs, each a list of its own.
 var contents = []assetpb.ContentType{assetpb.ContentType_RESOURCE, assetpb.ContentType_IAM_POLICY, assetpb.ContentType_ORG_POLICY}
 
@@ -49,11 +53,21 @@ func Assets(ctx context.Context, o AssetOptions, yield func([]byte) bool) error 
 	if !scopes.MatchString(o.Scope) {
 		return errors.New("--scope must be organizations/NUMBER, folders/NUMBER or projects/PROJECT")
 	}
-	options, _, err := clientOptions(ctx, o.Options)
+	r, err := readerOf(ctx, o.Options)
 	if err != nil {
 		return err
 	}
-	c := &collector{Options: o.Options, clients: newClients(ctx, options)}
+	if p, ok := strings.CutPrefix(o.Scope, "projects/"); ok {
+		r.countFor(p)
+	} else {
+		r.countFor(o.Defaults.Project)
+	}
+	if r.check != nil {
+		if err := r.check(ctx); err != nil {
+			return err
+		}
+	}
+	c := &collector{Options: o.Options, clients: newClients(ctx, r.options)}
 	defer c.clients.close()
 	kept, err := openResume(o.Resume, yield)
 	if err != nil {

@@ -12,9 +12,6 @@ import (
 	"github.com/googleapis/gax-go/v2/apierror"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-
-	"diagnose/internal/credential"
-	"diagnose/internal/gcp"
 )
 
 // A Method is one API method that the collector calls: the permission that it
@@ -31,7 +28,7 @@ type Method struct {
 
 // Methods lists every method that the collector calls.
 func Methods() []Method {
-	return []Method{getFunction, getService, getServicePolicy, getFunctionPolicy, effectivePolicies, analyzePolicy, searchResources, listDeny, getDeny, getTrigger, getIAPPolicy, getIAPSettings}
+	return []Method{getFunction, getService, getServicePolicy, getFunctionPolicy, effectivePolicies, analyzePolicy, searchResources, listDeny, getDeny, getTrigger, getIAPPolicy, getIAPSettings, listServices, listFunctions}
 }
 
 const assetPermissions = "cloudasset.assets.analyzeIamPolicy, cloudasset.assets.searchAllIamPolicies and cloudasset.assets.searchAllResources"
@@ -51,6 +48,10 @@ var (
 		"members of groups and permissions of custom roles: such a binding stays unknown"}
 	searchResources = Method{"cloudasset.searchAllResources", "cloudasset.googleapis.com", "cloudasset.assets.searchAllResources", "roles/cloudasset.viewer", "project",
 		"a service by its URL or without its region, the folders and organization above it, its tags and the project's number"}
+	listServices = Method{"run.services.list", "run.googleapis.com", "run.services.list", "roles/run.viewer", "project",
+		"a service without its region, where the asset inventory cannot be searched or does not have it yet"}
+	listFunctions = Method{"cloudfunctions.functions.list", "cloudfunctions.googleapis.com", "cloudfunctions.functions.list", "roles/cloudfunctions.viewer", "project",
+		"a function without its region, where the asset inventory cannot be searched or does not have it yet"}
 	listDeny = Method{"iam.denypolicies.list", "iam.googleapis.com", "iam.denypolicies.list", "roles/iam.denyReviewer", "organization",
 		"deny policies: they are assumed absent"}
 	getDeny = Method{"iam.denypolicies.get", "iam.googleapis.com", "iam.denypolicies.get", "roles/iam.denyReviewer", "organization",
@@ -83,19 +84,59 @@ func (c Call) String() string {
 	return fmt.Sprintf("%s %s: %s in %s", c.Method, c.On, c.Code, c.Duration.Round(time.Millisecond))
 }
 
-// Every call here reads, so that it may be repeated. The clients retry some
-// reads and not others; this is the policy they use where they do.
-var retry = gax.WithRetry(func() gax.Retryer {
-	return gax.OnCodes([]codes.Code{codes.Unavailable}, gax.Backoff{Initial: 100 * time.Millisecond, Max: 2 * time.Second, Multiplier: 1.3})
-})
+// A retryer repeats a call that may be repeated, as every call here may: all of
+// them read. It keeps the last refusal, which a deadline would hide.
+type retryer struct {
+	unavailable, exhausted gax.Backoff
+	tries                  int // left for a used-up quota
+	last                   error
+}
+
+func newRetryer() *retryer {
+	return &retryer{
+		unavailable: gax.Backoff{Initial: 100 * time.Millisecond, Max: 2 * time.Second, Multiplier: 1.3},
+		exhausted:   gax.Backoff{Initial: 500 * time.Millisecond, Max: 8 * time.Second, Multiplier: 2},
+		tries:       4,
+	}
+}
+
+// Retry implements gax.Retryer. A quota of a day is not waited for.
+func (r *retryer) Retry(err error) (time.Duration, bool) {
+	switch codeOf(err) {
+	case codes.Unavailable:
+		r.last = err
+		return r.unavailable.Pause(), true
+	case codes.ResourceExhausted:
+		if r.tries--; r.tries < 0 || daily(err) {
+			return 0, false
+		}
+		r.last = err
+		var ae *apierror.APIError
+		if errors.As(err, &ae) && ae.Details().RetryInfo != nil {
+			return ae.Details().RetryInfo.GetRetryDelay().AsDuration(), true
+		}
+		return r.exhausted.Pause(), true
+	}
+	return 0, false
+}
+
+func daily(err error) bool {
+	var ae *apierror.APIError
+	return errors.As(err, &ae) && strings.Contains(ae.Metadata()["quota_limit"], "PerDay")
+}
 
 // call runs one API call within its deadline and turns a failure into an
 // Unreadable.
-func call[T any](ctx context.Context, c *collector, m Method, on string, f func(context.Context, gax.CallOption) (T, error)) (T, error) {
+func call[T any](
+	ctx context.Context, c *collector, m Method, on string, f func(context.Context, gax.CallOption) (T, error),
+) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.CallTimeout)
 	defer cancel()
-	start := time.Now()
-	v, err := f(ctx, retry)
+	start, r := time.Now(), newRetryer()
+	v, err := f(ctx, gax.WithRetry(func() gax.Retryer { return r }))
+	if codeOf(err) == codes.DeadlineExceeded && r.last != nil {
+		err = r.last
+	}
 	code := codeOf(err)
 	if c.Log != nil {
 		c.Log(Call{Method: m.Name, On: on, Duration: time.Since(start), Code: code})
@@ -121,98 +162,4 @@ func codeOf(err error) codes.Code {
 		return ae.GRPCStatus().Code()
 	}
 	return status.Code(err)
-}
-
-// An Unreadable says why a document could not be read, and what would make it
-// readable. It is the reason of an unknown fact and quotes no secret.
-type Unreadable struct {
-	Method Method
-	On     string // resource name
-	Code   codes.Code
-	Detail string // what the API said, where that tells more than the code
-	// Remedy is the command that would help, nil where there is none.
-	Remedy []string
-}
-
-// Error names what could not be read, why, and what it needs.
-func (e *Unreadable) Error() string {
-	s := "calling " + e.Method.Name + " on " + e.On + ": " + e.why()
-	if e.Detail != "" {
-		s += " (" + e.Detail + ")"
-	}
-	return s
-}
-
-func (e *Unreadable) why() string {
-	switch e.Code {
-	case codes.PermissionDenied:
-		if len(e.Remedy) > 1 && e.Remedy[1] == "services" {
-			return "the API " + e.Method.API + " is not enabled: " + strings.Join(e.Remedy, " ")
-		}
-		return "permission denied: it needs " + e.Method.Permission + ", as in " + e.Method.Role
-	case codes.Unauthenticated:
-		return "the credentials of this tool were refused: " + strings.Join(e.Remedy, " ")
-	case codes.DeadlineExceeded:
-		return "no answer in time; --timeout sets the limit"
-	case codes.ResourceExhausted:
-		return "the quota is used up"
-	case codes.Unavailable:
-		return "the API did not answer"
-	case codes.NotFound:
-		return "not found"
-	}
-	return e.Code.String()
-}
-
-func unreadable(m Method, on string, code codes.Code, err error) *Unreadable {
-	e := &Unreadable{Method: m, On: on, Code: code}
-	var ae *apierror.APIError
-	reason, meta := "", map[string]string{}
-	if errors.As(err, &ae) {
-		reason, meta = ae.Reason(), ae.Metadata()
-		e.Detail = detail(ae.GRPCStatus())
-	} else if st, ok := status.FromError(err); ok {
-		e.Detail = detail(st)
-	} else if code == codes.Unknown {
-		e.Detail = clip(credential.Scrub(err.Error()))
-	}
-	switch {
-	case reason == "SERVICE_DISABLED":
-		e.Remedy = gcp.EnableAPI(m.API, gcp.Part(meta["consumer"], "projects"))
-	case reason == "USER_PROJECT_DENIED" || reason == "CONSUMER_INVALID":
-		e.Remedy = gcp.SetQuotaProject("")
-	case code == codes.PermissionDenied:
-		e.Remedy = grant(m, on)
-	case code == codes.Unauthenticated:
-		e.Remedy = gcp.Login()
-	}
-	return e
-}
-
-// grant is the command with which an administrator lets the reader read.
-func grant(m Method, on string) []string {
-	role, _, _ := strings.Cut(m.Role, " and ")
-	on = strings.ReplaceAll(on, "%2F", "/")
-	for _, collection := range []string{"projects", "folders", "organizations"} {
-		if id := gcp.Part(on, collection); id != "" {
-			return gcp.NodeName(collection, id).AddBinding("", role)
-		}
-	}
-	return gcp.ProjectName("").AddBinding("", role)
-}
-
-// detail keeps of a status message what tells more than its code.
-func detail(st *status.Status) string {
-	if st == nil || st.Code() == codes.DeadlineExceeded || st.Code() == codes.Canceled {
-		return ""
-	}
-	return clip(credential.Scrub(st.Message()))
-}
-
-func clip(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > 200 {
-		return string(r[:200]) + "…"
-	}
-	return s
 }

@@ -9,11 +9,15 @@ import (
 	"strings"
 )
 
-// Defaults are the project and region that commands without flags use, and
-// where they come from. Empty ones are set nowhere.
+// Defaults are the project and region that commands without flags use, where
+// they come from, and who reads. Empty ones are set nowhere.
 type Defaults struct {
 	Project, ProjectFrom string
 	Region, RegionFrom   string
+
+	QuotaProject string // whose quota calls use
+	Impersonate  string // e-mail of the service account to read as
+	AccessToken  string // a secret: given to gcloud instead of credentials
 }
 
 // FindDefaults looks for project and region where gcloud does, in its order:
@@ -26,6 +30,17 @@ func FindDefaults(getenv func(string) string) Defaults {
 	file := readConfiguration(getenv)
 	d.Project, d.ProjectFrom = firstSet(getenv, file, []string{"CLOUDSDK_CORE_PROJECT", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"}, []string{"core/project"})
 	d.Region, d.RegionFrom = firstSet(getenv, file, []string{"CLOUDSDK_RUN_REGION", "CLOUDSDK_FUNCTIONS_REGION"}, []string{"run/region", "functions/region"})
+	d.QuotaProject, _ = firstSet(getenv, file,
+		[]string{"CLOUDSDK_BILLING_QUOTA_PROJECT", "GOOGLE_CLOUD_QUOTA_PROJECT"}, []string{"billing/quota_project"})
+	switch d.QuotaProject {
+	case "CURRENT_PROJECT", "CURRENT_PROJECT_WITH_FALLBACK": // words of gcloud's
+		d.QuotaProject = d.Project
+	case "LEGACY":
+		d.QuotaProject = ""
+	}
+	d.Impersonate, _ = firstSet(getenv, file,
+		[]string{"CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT"}, []string{"auth/impersonate_service_account"})
+	d.AccessToken = strings.TrimSpace(getenv("CLOUDSDK_AUTH_ACCESS_TOKEN"))
 	return d
 }
 

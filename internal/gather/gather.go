@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,7 +34,8 @@ import (
 // Options says how to reach the APIs. The zero Options uses Application
 // Default Credentials and the limits below.
 type Options struct {
-	Project, Region string // defaults for a target that names none
+	Project, Region string   // as the user says; a target must not name others
+	Defaults        Defaults // guesses, for what neither target nor user names
 	// Scope is the widest resource that the caller can analyze policies on,
 	// "organizations/1" or "folders/1". Where it is "", the hierarchy is asked
 	// for and Policy Analyzer looks at the project only.
@@ -65,28 +67,52 @@ func (o Options) withDefaults() Options {
 }
 
 // Collect reads everything about a target. It fails where nothing can be
-// known: no credentials, a target that does not exist or that is not unique,
-// ctx cancelled. A document that cannot be read fails nothing; it is an
-// unknown fact whose reason is an *Unreadable.
+// known: an *Unreachable where nothing could be read, a *Missing target, one
+// that is not unique, an *Elsewhere, a *Contradiction, ctx cancelled. A document
+// that cannot be read fails nothing; it is an unknown fact whose reason is an
+// *Unreadable.
 func Collect(ctx context.Context, t Target, o Options) (evidence.Snapshot, error) {
 	o = o.withDefaults()
 	user := ctx
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	clientOptions, project, err := clientOptions(ctx, o)
+	c, t, err := newCollector(ctx, t, o)
 	if err != nil {
 		return evidence.Snapshot{}, err
 	}
-	c := &collector{Options: o, clients: newClients(ctx, clientOptions)}
 	defer c.clients.close()
-	if o.Project == "" {
-		c.Project = project
-	}
 	s, err := c.collect(ctx, t)
 	if user.Err() != nil {
 		return evidence.Snapshot{}, fmt.Errorf("reading %s: %w", t, user.Err())
 	}
 	return s, err
+}
+
+// newCollector settles the target and who reads, and sees that the reader's
+// credentials give a token: without one every call would fail alike.
+func newCollector(ctx context.Context, t Target, o Options) (*collector, Target, error) {
+	r, err := readerOf(ctx, o)
+	if err != nil {
+		return nil, t, err
+	}
+	if o.Defaults.Project == "" {
+		o.Defaults.Project, o.Defaults.ProjectFrom = r.project, "the credentials"
+	}
+	c := &collector{Options: o}
+	if t, err = c.settle(t); err != nil {
+		if r.close != nil {
+			r.close()
+		}
+		return nil, t, err
+	}
+	r.countFor(t.Project)
+	if r.check != nil {
+		if err := r.check(ctx); err != nil {
+			return nil, t, err
+		}
+	}
+	c.clients = newClients(ctx, r.options)
+	return c, t, nil
 }
 
 type collector struct {
@@ -118,14 +144,41 @@ func all(fs ...func()) {
 }
 
 func (c *collector) collect(ctx context.Context, t Target) (evidence.Snapshot, error) {
-	t, place, err := c.resolve(ctx, t)
+	place := later(func() hierarchy { return c.lookup(ctx, t) })
+	if !t.complete() {
+		var err error
+		if t, err = c.find(ctx, t, place()); err != nil {
+			return evidence.Snapshot{}, err
+		}
+	}
+	r := c.firstRound(ctx, t, place)
+	if t.hashed() {
+		found, err := c.confirm(ctx, t, r, place)
+		if err != nil {
+			return evidence.Snapshot{}, err
+		}
+		if found != t {
+			t, r = found, c.firstRound(ctx, found, place)
+		}
+	}
+	s := c.read(ctx, t, r, place)
+	other, err := c.unclear(ctx, t, s, place)
+	if err == nil && other != t {
+		s = c.read(ctx, other, c.firstRound(ctx, other, place), place)
+		t = other
+	}
+	if err == nil {
+		err = c.untold(t, s, place)
+	}
 	if err != nil {
 		return evidence.Snapshot{}, err
 	}
-	if place == nil {
-		place = later(func() hierarchy { return c.lookup(ctx, t) })
-	}
-	r := c.firstRound(ctx, t)
+	c.prune(&s, t, place)
+	return s, nil
+}
+
+// read reads what the first round asked for and what follows from its answers.
+func (c *collector) read(ctx context.Context, t Target, r round, place func() hierarchy) evidence.Snapshot {
 	deny := later(func() evidence.Fact[[]*denypb.Policy] { return c.denyPolicies(ctx, t, r.deny, place) })
 	s := evidence.Snapshot{Now: c.Now()}
 	s.Request = evidence.Known(evidence.Request{URL: t.URL}, evidence.Source{Document: "command line"})
@@ -133,25 +186,41 @@ func (c *collector) collect(ctx context.Context, t Target) (evidence.Snapshot, e
 	s.Function = ofService(t, r.function())
 	service, renamed := c.serviceOf(t, s.Function)
 	if renamed {
-		r.service, r.policy, r.effective = c.readService(ctx, t, service)
+		r.service, r.policy, r.effective = c.readService(ctx, t, service, place)
 	}
 	above := later(func() []scoped { return c.aboveProject(ctx, t, service, place()) })
 	trigger := later(func() evidence.Fact[*eventarcpb.Trigger] { return c.trigger(ctx, s.Function) })
 	iap := later(func() proxied { return c.iap(ctx, t, service, r.service, place) })
-	analysis := later(func() analysis { return c.analyze(ctx, c.question(t, s.Function, service, r), renamed) })
+	analysis := later(func() analysis {
+		return c.analyze(ctx, c.question(t, s.Function, service, r, place), renamed || gcp.IsNumber(t.Project))
+	})
 
 	s.Service, s.Policy, s.FunctionPolicy = r.service(), r.policy(), r.functionPolicy()
-	if err := c.unclear(t, s, place); err != nil {
-		return evidence.Snapshot{}, err
-	}
 	s.Trigger, s.DenyPolicies = trigger(), deny()
 	s.IAPPolicy, s.IAPSettings = iap().policy, iap().settings
 	s.Project, s.Tags = place().project(t), place().tags(service)
 	s.Ancestors = ancestors(t, place(), append(r.effective(), above()...))
-	s.Policy = ownPolicy(s.Policy, service, r.effective())
+	s.Policy = ownPolicy(s.Policy, service, place(), r.effective())
 	s.Roles, s.Groups = analysis().roles, analysis().groups
-	prune(&s)
-	return s, nil
+	return s
+}
+
+// confirm sees that the URL leads to the service that was looked for by its
+// name: the hash form does not say in which project that is, and only hints at
+// the region.
+func (c *collector) confirm(ctx context.Context, t Target, r round, place func() hierarchy) (Target, error) {
+	svc := r.service()
+	s, known := svc.Get()
+	switch {
+	case known && leads(s, t.URL):
+		return t, nil
+	case known && !t.hinted:
+		return t, &Elsewhere{t, urlsOf(s)[:1]}
+	case !known && !(t.hinted && notFound(svc.Reason())):
+		return t, nil
+	}
+	t.Location = ""
+	return c.find(ctx, t, place())
 }
 
 // round is what the target's name alone lets read.
@@ -164,11 +233,11 @@ type round struct {
 	deny           func() denyList
 }
 
-func (c *collector) firstRound(ctx context.Context, t Target) round {
+func (c *collector) firstRound(ctx context.Context, t Target, place func() hierarchy) round {
 	var r round
 	r.function = later(func() evidence.Fact[evidence.Function] { return c.function(ctx, t.functionName()) })
 	r.functionPolicy = later(func() evidence.Fact[*iampb.Policy] { return c.functionPolicy(ctx, t.functionName()) })
-	r.service, r.policy, r.effective = c.readService(ctx, t, t.serviceName())
+	r.service, r.policy, r.effective = c.readService(ctx, t, t.serviceName(), place)
 	r.deny = later(func() denyList { return c.listDeny(ctx, "projects/"+t.Project) })
 	return r
 }
@@ -183,14 +252,29 @@ func ofService(t Target, f evidence.Fact[evidence.Function]) evidence.Fact[evide
 	return f
 }
 
-func (c *collector) readService(ctx context.Context, t Target, name string) (func() evidence.Fact[*runpb.Service], func() evidence.Fact[*iampb.Policy], func() []scoped) {
+func (c *collector) readService(
+	ctx context.Context, t Target, name string, place func() hierarchy,
+) (func() evidence.Fact[*runpb.Service], func() evidence.Fact[*iampb.Policy], func() []scoped) {
 	scopes := []string{"projects/" + t.Project}
 	if c.Scope != "" {
 		scopes = append(scopes, c.Scope)
 	}
 	return later(func() evidence.Fact[*runpb.Service] { return c.service(ctx, name) }),
 		later(func() evidence.Fact[*iampb.Policy] { return c.servicePolicy(ctx, name) }),
-		later(func() []scoped { return c.effectivePolicies(ctx, t, name, scopes) })
+		later(func() []scoped { return c.effectivePolicies(ctx, t, indexed(name, place), scopes) })
+}
+
+// indexed is a name as the asset inventory has it, with the project's ID. A
+// number is looked up there first; it stays where that fails.
+func indexed(name string, place func() hierarchy) string {
+	n, ok := gcp.ParseName(name)
+	if !ok || !gcp.IsNumber(n.Project) {
+		return name
+	}
+	if id := place().id; id != "" {
+		n = n.InProject(id)
+	}
+	return n.String()
 }
 
 // serviceOf names the Cloud Run service of the target, and whether that is
@@ -206,17 +290,66 @@ func (c *collector) serviceOf(t Target, f evidence.Fact[evidence.Function]) (nam
 }
 
 // unclear is the error where neither a function nor a service of the name
-// exists, or one of each that have nothing to do with each other.
-func (c *collector) unclear(t Target, s evidence.Snapshot, place func() hierarchy) error {
-	service, function := notFound(s.Service.Reason()), notFound(s.Function.Reason())
+// exists, or one of each that have nothing to do with each other. A URL that
+// names the wrong region is one of the function or service of that name
+// elsewhere, which is returned: it is asked for and not there.
+func (c *collector) unclear(ctx context.Context, t Target, s evidence.Snapshot, place func() hierarchy) (Target, error) {
+	service, function := notFound(s.Service.Reason()), absent(s.Function.Reason(), t, place)
 	if service && (function || t.Kind == ServiceKind) || function && t.Kind == FunctionKind {
-		return place().missing(t)
+		listed, err := c.listed(ctx, t)
+		at := t
+		at.Location = ""
+		if m := matching(at, append(place().targets(), listed...)); t.URL != nil && len(m) == 1 && m[0].Location != t.Location {
+			return m[0], nil
+		}
+		return t, missing(t, place(), listed, err)
+	}
+	if service && t.Kind == AnyKind && !s.Function.Known() {
+		return t, fmt.Errorf("there is no service %q in %s of project %s, and whether there is a function of that name is not known: %w",
+			gcp.ServiceID(t.Name), t.Location+from(t.regionFrom), t.Project+from(t.projectFrom), s.Function.Reason())
 	}
 	svc, both := s.Service.Get()
 	if t.Kind == AnyKind && gen1(s) && both && !managed(svc) {
-		return fmt.Errorf("%q is a gen1 function and also a Cloud Run service: name the one as %s or the other as %s", t.Name, t.functionName(), t.serviceName())
+		return t, fmt.Errorf("%q is a gen1 function and also a Cloud Run service: name the one as %s or the other as %s", t.Name, t.functionName(), t.serviceName())
 	}
-	return nil
+	return t, nil
+}
+
+// untold is the error where nothing at all could be read about the target.
+func (c *collector) untold(t Target, s evidence.Snapshot, place func() hierarchy) error {
+	if s.Service.Known() || s.Function.Known() || s.Policy.Known() || s.FunctionPolicy.Known() || place().err == nil {
+		return nil
+	}
+	reasons := []error{s.Service.Reason(), s.Policy.Reason()}
+	if t.Kind == FunctionKind {
+		reasons = []error{s.Function.Reason(), s.FunctionPolicy.Reason()}
+	}
+	return unreachable(t.String(), append(reasons, place().err))
+}
+
+// absent reports whether there is no such function: it was not found, or Cloud
+// Functions is off in the target's own project and the inventory has none.
+func absent(err error, t Target, place func() hierarchy) bool {
+	if !isOff(err) {
+		return notFound(err)
+	}
+	t.Kind = FunctionKind
+	return functionsOff(err, t, place()) && len(matching(t, place().targets())) == 0
+}
+
+func isOff(err error) bool {
+	var u *Unreadable
+	return errors.As(err, &u) && u.Reason == "SERVICE_DISABLED"
+}
+
+// functionsOff reports whether an API is off in the target's project, and not
+// in one that the reader's calls count for.
+func functionsOff(err error, t Target, h hierarchy) bool {
+	var u *Unreadable
+	if !isOff(err) || !errors.As(err, &u) || u.consumer() == "" {
+		return false
+	}
+	return slices.Contains([]string{t.Project, h.id, h.number}, u.consumer())
 }
 
 func notFound(err error) bool {
@@ -234,8 +367,8 @@ func managed(s *runpb.Service) bool { return s.GetLabels()["goog-managed-by"] ==
 
 // prune drops what does not apply: a plain service has no function, and a
 // gen1 function no service, save one that is being upgraded.
-func prune(s *evidence.Snapshot) {
-	if !s.Function.Known() && (s.Function.Reason() == evidence.ErrNotGathered || notFound(s.Function.Reason())) {
+func (c *collector) prune(s *evidence.Snapshot, t Target, place func() hierarchy) {
+	if !s.Function.Known() && (s.Function.Reason() == evidence.ErrNotGathered || absent(s.Function.Reason(), t, place)) {
 		s.Function, s.FunctionPolicy = evidence.Fact[evidence.Function]{}, evidence.Fact[*iampb.Policy]{}
 	}
 	if svc, _ := s.Service.Get(); gen1(*s) && !managed(svc) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"cloud.google.com/go/asset/apiv1/assetpb"
@@ -120,92 +119,6 @@ func (h hierarchy) tags(service string) evidence.Fact[[]evidence.Tag] {
 	return evidence.Known(out, h.source)
 }
 
-// resolve completes a target: project and region from the options, and what is
-// still open by a search. It returns the hierarchy where it searched for it.
-func (c *collector) resolve(ctx context.Context, t Target) (Target, func() hierarchy, error) {
-	if t.Project == "" {
-		t.Project = c.Project
-	}
-	if t.Location == "" {
-		t.Location = c.Region
-		if t.URL != nil {
-			t.Location = "" // the URL says which service it is, whatever the default region
-		}
-	}
-	switch {
-	case t.Project == "":
-		return t, nil, errors.New("which project is not known: give --project, or run gcloud config set project PROJECT_ID")
-	case t.complete():
-		return t, nil, nil
-	}
-	h := c.lookup(ctx, t)
-	if h.err != nil {
-		return t, nil, fmt.Errorf("cannot find %s: %w; give its name and --region", t, h.err)
-	}
-	found, err := c.find(ctx, t, h)
-	return found, func() hierarchy { return h }, err
-}
-
-// find picks the resource that a target means.
-func (c *collector) find(ctx context.Context, t Target, h hierarchy) (Target, error) {
-	if t.custom {
-		return h.mapped(t)
-	}
-	var matches []Target
-	for _, r := range h.resources {
-		m := targetOf(r)
-		if m.Kind == AnyKind || t.Kind != AnyKind && m.Kind != t.Kind || !sameName(m, t) {
-			continue
-		}
-		m.Project, m.URL = t.Project, t.URL
-		if i := slices.IndexFunc(matches, func(o Target) bool { return o.Location == m.Location }); i >= 0 {
-			if m.Kind == FunctionKind { // a function and the service it made
-				matches[i] = m
-			}
-			continue
-		}
-		matches = append(matches, m)
-	}
-	if t.URL != nil && len(matches) > 1 {
-		matches = c.answering(ctx, matches)
-	}
-	switch len(matches) {
-	case 0:
-		return t, h.missing(t)
-	case 1:
-		return matches[0], nil
-	}
-	var where []string
-	for _, m := range matches {
-		where = append(where, m.Location)
-	}
-	slices.Sort(where)
-	return t, fmt.Errorf("%s is in several regions: give --region, one of %s", t, strings.Join(where, ", "))
-}
-
-// answering keeps the services that list the URL's host among their own.
-func (c *collector) answering(ctx context.Context, candidates []Target) []Target {
-	hit := make([]bool, len(candidates))
-	var reads []func()
-	for i, m := range candidates {
-		reads = append(reads, func() {
-			s, _ := c.service(ctx, m.serviceName()).Get()
-			hit[i] = slices.ContainsFunc(append(s.GetUrls(), s.GetUri()), func(u string) bool {
-				host := strings.ToLower(m.URL.Host)
-				return strings.HasSuffix(host, strings.TrimPrefix(u, "https://")) && u != ""
-			})
-		})
-	}
-	all(reads...)
-	var out []Target
-	for i, m := range candidates {
-		if hit[i] {
-			out = append(out, m)
-		}
-	}
-	return out
-}
-
 // mapped finds the service that a domain mapping leads to.
 func (h hierarchy) mapped(t Target) (Target, error) {
 	for _, r := range h.resources {
@@ -220,67 +133,6 @@ func (h hierarchy) mapped(t Target) (Target, error) {
 			}
 		}
 	}
-	return t, fmt.Errorf("no domain mapping of project %s leads from %s to a service, and a load balancer is not looked through: name the service and pass --url %s", t.Project, t.URL.Host, t.URL.Scheme+"://"+t.URL.Host)
-}
-
-// targetOf reads a search result as a target; its kind is AnyKind where it is
-// neither function nor service.
-func targetOf(r *assetpb.ResourceSearchResult) Target {
-	kind := map[string]Kind{gcp.ServiceAsset: ServiceKind, gcp.FunctionAsset: FunctionKind, gcp.Gen1FunctionAsset: FunctionKind}[r.GetAssetType()]
-	return Target{Kind: kind, Location: cmp.Or(r.GetLocation(), gcp.Part(r.GetName(), "locations")), Name: gcp.Last(r.GetName())}
-}
-
-func sameName(a, b Target) bool {
-	return gcp.ServiceID(a.Name) == gcp.ServiceID(b.Name)
-}
-
-// A Missing error says that the target does not exist, and what resembles it.
-type Missing struct {
-	Target Target
-	Near   []string // "orders in us-central1", the nearest first
-	err    error    // why nothing could be looked for
-}
-
-func (e *Missing) Error() string {
-	s := "there is no " + e.Target.String()
-	switch {
-	case len(e.Near) > 0:
-		s += "; near it: " + strings.Join(e.Near, ", ")
-	case e.err != nil:
-		s += "; what else there is could not be read: " + e.err.Error()
-	default:
-		s += ", nor anything with a similar name"
-	}
-	return s
-}
-
-// missing names the functions and services whose name or region is nearest.
-func (h hierarchy) missing(t Target) error {
-	type near struct {
-		text     string
-		distance int
-	}
-	var list []near
-	for _, r := range h.resources {
-		m := targetOf(r)
-		if m.Kind == AnyKind {
-			continue
-		}
-		d := gcp.Distance(strings.ToLower(m.Name), strings.ToLower(t.Name))
-		if !gcp.Alike(m.Name, t.Name) {
-			continue
-		}
-		n := near{m.Name + " in " + m.Location, d}
-		if !slices.Contains(list, n) {
-			list = append(list, n)
-		}
-	}
-	slices.SortStableFunc(list, func(a, b near) int {
-		return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.text, b.text))
-	})
-	e := &Missing{Target: t, err: h.err}
-	for _, n := range list[:min(len(list), 5)] {
-		e.Near = append(e.Near, n.text)
-	}
-	return e
+	return t, fmt.Errorf("no domain mapping of project %s leads from %s to a service, and a load balancer is not looked through: name the service and pass --url %s",
+		t.Project+from(t.projectFrom), t.URL.Host, t.URL.Scheme+"://"+t.URL.Host)
 }

@@ -29,25 +29,42 @@ type Target struct {
 	Name     string
 	URL      *url.URL // the URL asked about, nil where a name was given
 	custom   bool     // URL is on a domain of one's own
+	hinted   bool     // the location is only where to look first
+	// projectFrom and regionFrom say where a part comes from that the target
+	// itself does not name: a flag, a variable, a property.
+	projectFrom, regionFrom string
 }
+
+var noun = map[Kind]string{AnyKind: "function or service", FunctionKind: "function", ServiceKind: "service"}
 
 // String names the target for a sentence.
 func (t Target) String() string {
-	noun := map[Kind]string{AnyKind: "function or service", FunctionKind: "function", ServiceKind: "service"}[t.Kind]
-	s := noun
+	s := noun[t.Kind]
 	if t.Name != "" {
 		s += fmt.Sprintf(" %q", t.Name)
 	} else if t.URL != nil {
 		s += " of " + t.URL.Host
 	}
-	if t.Location != "" {
-		s += " in " + t.Location
+	if t.Location != "" && !t.hinted {
+		s += " in " + t.Location + from(t.regionFrom)
 	}
 	if t.Project != "" {
-		s += " of project " + t.Project
+		s += " of project " + t.Project + from(t.projectFrom)
 	}
 	return s
 }
+
+// from says where a part comes from that nobody typed.
+func from(source string) string {
+	if source == "" || strings.HasPrefix(source, "--") {
+		return ""
+	}
+	return " (from " + source + ")"
+}
+
+// hashed reports whether the URL is the hash form of run.app, which does not
+// say whose project the service is of.
+func (t Target) hashed() bool { return t.URL != nil && gcp.ParseHost(t.URL.Host).Hash != "" }
 
 func (t Target) complete() bool { return t.Project != "" && t.Location != "" && t.Name != "" }
 
@@ -65,6 +82,46 @@ func (t Target) serviceName() string {
 	return t.location() + "/services/" + name
 }
 
+// A Contradiction error says that a flag and the target name different things.
+type Contradiction struct{ Flag, Given, Named string }
+
+func (e *Contradiction) Error() string {
+	return fmt.Sprintf("%s=%s is not what the target says, which names %s: leave the flag out, or correct it", e.Flag, e.Given, e.Named)
+}
+
+// settle completes a target by the options: by a flag, or by a guess where the
+// target and the flags say nothing. A default region is none for a URL, which
+// says itself which service it is.
+func (c *collector) settle(t Target) (Target, error) {
+	same := gcp.IsNumber(t.Project) != gcp.IsNumber(c.Project) || t.Project == c.Project
+	switch {
+	case c.Project != "" && t.Project != "" && !same:
+		return t, &Contradiction{"--project", c.Project, t.Project}
+	case c.Region != "" && t.Location != "" && t.Location != c.Region:
+		return t, &Contradiction{"--region", c.Region, t.Location}
+	}
+	if t.Project == "" {
+		t.Project, t.projectFrom = c.Defaults.Project, c.Defaults.ProjectFrom
+		if c.Project != "" {
+			t.Project, t.projectFrom = c.Project, "--project"
+		}
+	}
+	if t.Project == "" {
+		return t, errors.New("which project is not known: give --project, or run gcloud config set project PROJECT_ID")
+	}
+	switch {
+	case t.Location != "" || t.custom:
+	case c.Region != "":
+		t.Location, t.regionFrom = c.Region, "--region"
+	case t.URL == nil:
+		t.Location, t.regionFrom = c.Defaults.Region, c.Defaults.RegionFrom
+	default:
+		t.Location = gcp.RegionOf(gcp.ParseHost(t.URL.Host).Code)
+		t.hinted = t.Location != ""
+	}
+	return t, nil
+}
+
 var (
 	shortName  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,62}$`)
 	consoleURL = regexp.MustCompile(`^/(run/detail|functions/details)/([^/]+)/([^/]+)`)
@@ -76,7 +133,14 @@ var (
 // forms there are.
 func ParseTarget(text string) (Target, error) {
 	text = strings.TrimSpace(text)
-	if n, ok := gcp.ParseName(text); ok && n.Collection != "" {
+	if scheme, rest, ok := strings.Cut(text, "://"); ok {
+		text = strings.ToLower(scheme) + "://" + rest
+	}
+	name := text
+	if !strings.HasPrefix(text, "http") {
+		name = strings.TrimSuffix(text, "/")
+	}
+	if n, ok := gcp.ParseName(name); ok && n.Collection != "" {
 		return named(n)
 	}
 	if strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://") {
