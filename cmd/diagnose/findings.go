@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,8 +57,9 @@ func ruleIDs() []string {
 	return out
 }
 
-// options reads the flags and the configuration.
-func (j *judging) options() (rules.Options, rules.Severity, error) {
+// options reads the flags and the configuration, which is looked for beside
+// the inputs.
+func (j *judging) options(inputs []string) (rules.Options, rules.Severity, error) {
 	o := rules.Options{Now: time.Now().UTC()}
 	failOn, ok := rules.ParseSeverity(j.failOn)
 	if !ok {
@@ -71,10 +74,13 @@ func (j *judging) options() (rules.Options, rules.Severity, error) {
 	}
 	name := j.config
 	if name == "" {
-		if _, err := os.Stat(defaultConfig); err != nil {
-			return o, failOn, nil
+		var err error
+		if name, err = besides(inputs); err != nil || name == "" {
+			return o, failOn, err
 		}
-		name = defaultConfig
+		if name != defaultConfig {
+			j.app.say("the configuration is %s", name)
+		}
 	}
 	c, err := config.Read(name, config.Names{Rules: ruleIDs(), Severities: severities()})
 	if err != nil {
@@ -92,6 +98,53 @@ func (j *judging) options() (rules.Options, rules.Severity, error) {
 		o.Expectations = append(o.Expectations, rules.Expectation{Principal: e.Principal, Target: e.Target, Allowed: e.Decision == "allowed", Where: estate.Where{File: name, Line: e.Line}})
 	}
 	return o, failOn, nil
+}
+
+// besides finds the configuration beside the inputs or else in the folders
+// above them, up to the top of their repository; "" where there is none.
+func besides(inputs []string) (string, error) {
+	found := ""
+	for _, in := range append(slices.Clone(inputs), ".") {
+		if in == "-" {
+			continue
+		}
+		if info, err := os.Stat(in); err != nil || !info.IsDir() {
+			in = filepath.Dir(in)
+		}
+		name := above(in)
+		switch {
+		case name == "":
+		case found == "":
+			found = name
+		case !sameFile(found, name) && in != ".":
+			return "", fmt.Errorf("%s and %s are both beside an input: name one of them with --config", found, name)
+		}
+	}
+	return found, nil
+}
+
+// above is the configuration in a folder or the nearest one above it.
+func above(dir string) string {
+	whole, err := filepath.Abs(dir)
+	if err != nil {
+		return ""
+	}
+	for up := dir; ; up = filepath.Join(up, "..") {
+		name := filepath.Join(up, defaultConfig)
+		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+			return name
+		}
+		if _, err := os.Stat(filepath.Join(up, ".git")); err == nil || whole == filepath.Dir(whole) {
+			return ""
+		}
+		whole = filepath.Dir(whole)
+	}
+}
+
+func sameFile(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
 // report compares with the baseline, writes the report and sets the exit code.

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,21 +40,23 @@ is reported as unknown, never as safe.`,
 	onlyNew := c.Flags().Bool("only-new", false, "of a plan, report only what it brings, not what was there before")
 	target := c.Flags().String("target", "", "the `RESOURCE` that policy files are for: a service, function, project, folder or organization")
 	draft := c.Flags().Bool("write-expectations", false, "print expectations for "+defaultConfig+", drafted from who may invoke what today: before the change, where a plan tells")
+	exclude := c.Flags().StringArray("exclude", nil, "leave out of folders what fits this `GLOB`, by name or by path, as 'test/**'; may be given again")
 	allowUnknown := c.Flags().Bool("allow-unknown", false, "pass although something that could open or break invocation is not known")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		o, failOn, err := j.options()
+		o, failOn, err := j.options(args)
 		if err != nil {
 			return err
 		}
-		in, err := manifest.Read(args, *target, a.Stdin)
+		in, err := manifest.Read(manifest.Options{Paths: args, Target: *target, Exclude: *exclude, Stdin: a.Stdin})
 		if err != nil {
 			return err
 		}
 		if in.Files == 0 {
 			return fmt.Errorf("%s: nothing there to judge: %d files, none of them recognized", strings.Join(args, ", "), in.Skipped)
 		}
+		a.say("%s", counts("read", in.Files, in.Kinds))
 		if in.Skipped > 0 {
-			a.say("%s skipped: neither Terraform, nor services, functions or policies", map[bool]string{true: "1 file was", false: fmt.Sprint(in.Skipped) + " files were"}[in.Skipped == 1])
+			a.say("%s", counts("skipped", in.Skipped, in.Left))
 		}
 		for _, i := range in.Ignores {
 			if _, ok := rules.Find(i.Rule); !ok && i.Rule != "*" {
@@ -79,6 +84,16 @@ is reported as unknown, never as safe.`,
 		return j.report(c.Context(), f)
 	}
 	return c
+}
+
+// counts tells how many files there are of each kind, the most first.
+func counts(what string, n int, kinds map[string]int) string {
+	names := slices.Collect(maps.Keys(kinds))
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(kinds[b]-kinds[a], strings.Compare(a, b)) })
+	for i, k := range names {
+		names[i] = fmt.Sprintf("%d %s", kinds[k], strings.TrimPrefix(strings.TrimPrefix(k, "a "), "an "))
+	}
+	return fmt.Sprintf("%s %d: %s", what, n, strings.Join(names, ", "))
 }
 
 // writeExpectations drafts expectations from today's state.

@@ -40,7 +40,7 @@ live inventory of an organization, folder or project.`,
 	f.StringVar(&live.Impersonate, "impersonate-service-account", "", "the `E-MAIL` of a service account to read as")
 	f.StringVar(&live.QuotaProject, "quota-project", "", "the `PROJECT` whose quota the calls use")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		o, failOn, err := j.options()
+		o, failOn, err := j.options(nil)
 		if err != nil {
 			return err
 		}

@@ -222,7 +222,7 @@ func changeFault(t *testing.T) fault {
 	return func(w world) string {
 		return readings(w, "gate", func(s spelling) (*estate.Estate, error) {
 			dir := w.theChange(s).write(t)
-			in, err := manifest.Read([]string{dir}, "", bytes.NewReader(nil))
+			in, err := manifest.Read(manifest.Options{Paths: []string{dir}, Stdin: bytes.NewReader(nil)})
 			if err != nil {
 				err = errors.New(strings.ReplaceAll(err.Error(), dir, "DIR"))
 			}

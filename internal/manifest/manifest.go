@@ -1,7 +1,7 @@
 // Package manifest reads the files of a change before it is deployed: a
 // Terraform plan or configuration, services and functions as Google's tools
-// print them or as people write them, and policies. It knows a file by its
-// content.
+// print them or as people write them, as Config Connector has them, and
+// policies. It knows a file by its content.
 package manifest
 
 import (
@@ -10,21 +10,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"regexp"
 	"strings"
 
-	"cloud.google.com/go/iam/admin/apiv1/adminpb"
-	"go.yaml.in/yaml/v3"
+	"github.com/bmatcuk/doublestar/v4"
 
-	"diagnose/internal/caller"
 	"diagnose/internal/estate"
 	"diagnose/internal/evidence"
-	"diagnose/internal/gcp"
 	"diagnose/internal/terraform"
-	"diagnose/internal/yamldoc"
 )
 
 // An Input is what was read. Its zero value is nothing.
@@ -34,32 +29,61 @@ type Input struct {
 	Before  *estate.Estate
 	Ignores []terraform.Ignore // in comments of configuration
 	Files   int
-	Skipped int // files of folders that are none of this
+	Kinds   map[string]int // of Files, by what they are: "Terraform plan"
+	Skipped int            // files of folders that are none of this
+	Left    map[string]int // of Skipped, by why
+}
+
+// Options say what is read. Its zero value is nothing.
+type Options struct {
+	Paths []string // files and folders; "-" is Stdin
+	// Target names the resource of policy files, "" where their place tells.
+	Target string
+	// Exclude are patterns, in which ** stands for any folders, of what is left
+	// out of folders.
+	Exclude []string
+	Stdin   io.Reader
 }
 
 // maxFile bounds the size of a file, in bytes.
 const maxFile = 512 << 20
 
-// maxYAML bounds what is read as YAML, in bytes: JSON beyond it has no lines.
-const maxYAML = 8 << 20
+var errTooLarge = fmt.Errorf("is larger than %d MB", maxFile>>20)
 
 // errForeign reports a file that is none of those read here.
-var errForeign = errors.New("is not recognized; expected a Terraform plan in JSON, *.tf files, or Cloud Run services, functions and IAM policies in YAML or JSON")
+var errForeign = errors.New("is not recognized; expected a Terraform plan in JSON, *.tf files, or Cloud Run services, functions and " +
+	"IAM policies in YAML or JSON")
+
+// errSyntax reports a file that is not even what its name says.
+var errSyntax = errors.New("")
+
+// syntax marks an error as one of a file that cannot be taken apart.
+func syntax(err error) error { return &broken{err} }
+
+type broken struct{ error }
+
+func (b *broken) Unwrap() []error { return []error{errSyntax, b.error} }
 
 // Read reads files and folders. A file that is named and not recognized is an
-// error; in a folder it is skipped and counted. target names the resource of
-// policy files, "" where their place tells.
-func Read(paths []string, target string, stdin io.Reader) (Input, error) {
-	on, err := fullName(target)
+// error; in a folder it is skipped and counted, and where it is one of ours
+// that cannot be read, it is listed in After.Unread.
+func Read(o Options) (Input, error) {
+	on, err := fullName(o.Target)
 	if err != nil {
 		return Input{}, err
 	}
-	r := &reader{Input: Input{After: &estate.Estate{}}, target: on}
-	for _, p := range paths {
-		if err := r.path(p, stdin); err != nil {
+	for _, pattern := range o.Exclude {
+		if !doublestar.ValidatePattern(pattern) {
+			return Input{}, fmt.Errorf("--exclude %q is no pattern: a [ is not closed, or a \\ stands alone", pattern)
+		}
+	}
+	r := &reader{Input: Input{After: &estate.Estate{}}, target: on, exclude: o.Exclude}
+	for _, p := range o.Paths {
+		if err := r.path(p, o.Stdin); err != nil {
 			return Input{}, err
 		}
 	}
+	r.bindReferences()
 	r.bindPolicies()
 	r.After.JoinFunctions()
 	if r.Before != nil {
@@ -70,10 +94,13 @@ func Read(paths []string, target string, stdin io.Reader) (Input, error) {
 
 type reader struct {
 	Input
-	policies []looseFile     // whose resource is told by their neighbours
-	planned  map[string]bool // folders with a plan
-	target   string          // full resource name of policies, "" where it is not said
-	roots    int             // root modules read so far
+	policies []looseFile              // whose resource is told by their neighbours
+	refs     []refPolicy              // whose resource is told by another object
+	objects  map[string]estate.Target // of Config Connector, by kind, namespace and name
+	planned  map[string]bool          // folders with a plan
+	target   string                   // full resource name of policies, "" where it is not said
+	exclude  []string
+	roots    int // root modules read so far
 }
 
 // root tells a root module from the others: what two of them name alike need
@@ -85,88 +112,40 @@ func (r *reader) root(path string) string {
 	return path
 }
 
-// A looseFile is a policy document, which does not name its resource.
-type looseFile struct {
-	file     string
-	bindings []estate.Binding
-}
-
 func (r *reader) path(name string, stdin io.Reader) error {
 	if name == "-" {
 		data, err := io.ReadAll(io.LimitReader(stdin, maxFile+1))
 		if err != nil {
 			return fmt.Errorf("reading standard input: %w", err)
 		}
-		r.Files++
-		return r.file("-", data)
+		return r.named("-", data)
 	}
 	info, err := os.Stat(name)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if info.IsDir() {
+	case info.IsDir():
 		return r.folder(name)
-	}
-	if strings.HasSuffix(name, ".tf") || strings.HasSuffix(name, ".tf.json") {
-		r.Files++
+	case info.Size() > maxFile:
+		return fmt.Errorf("%s: %w", name, errTooLarge)
+	case strings.HasSuffix(name, ".tf") || strings.HasSuffix(name, ".tf.json"):
+		r.count("Terraform configuration")
 		return r.configuration([]string{name})
 	}
-	data, err := read(name)
+	data, err := os.ReadFile(name)
 	if err != nil {
 		return err
 	}
-	r.Files++
-	return r.file(name, data)
+	return r.named(name, data)
 }
 
-func read(name string) ([]byte, error) {
-	info, err := os.Stat(name)
-	if err == nil && info.Size() > maxFile {
-		return nil, fmt.Errorf("%s: is larger than %d MB", name, maxFile>>20)
-	}
-	return os.ReadFile(name)
-}
-
-func (r *reader) folder(root string) error {
-	modules := map[string]bool{}
-	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && p != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules"):
-			return filepath.SkipDir
-		case d.IsDir() || !d.Type().IsRegular():
-			return nil
-		case strings.HasSuffix(p, ".tf"):
-			modules[filepath.Dir(p)] = true
-			r.Files++
-			return nil
-		case !slices.Contains([]string{".json", ".yaml", ".yml"}, filepath.Ext(p)):
-			r.Skipped++
-			return nil
-		}
-		data, err := read(p)
-		if err != nil {
-			return err
-		}
-		switch err := r.file(p, data); {
-		case errors.Is(err, errForeign):
-			r.Skipped++
-		case err != nil:
-			return err
-		default:
-			r.Files++
-		}
-		return nil
-	})
-	if err != nil {
+// named reads a file that was named, whatever its name looks like.
+func (r *reader) named(name string, data []byte) error {
+	err := r.data(name, data, false)
+	if at := (*placed)(nil); err == nil || errors.As(err, &at) && at.name == name || strings.HasPrefix(err.Error(), name+":") {
 		return err
 	}
-	if len(modules) == 0 {
-		return nil
-	}
-	roots := slices.DeleteFunc(terraform.RootModules(modules), func(dir string) bool { return r.planned[filepath.Clean(dir)] })
-	return r.configuration(roots) // what a plan is made of is judged by the plan
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 // configuration reads folders, or single files, of Terraform configuration.
@@ -183,47 +162,79 @@ func (r *reader) configuration(paths []string) error {
 	return nil
 }
 
-// file reads one file of JSON or YAML, of one or more documents.
-func (r *reader) file(name string, data []byte) error {
-	trimmed := bytes.TrimSpace(data)
-	if bytes.HasPrefix(trimmed, []byte("PK\x03\x04")) || bytes.HasPrefix(trimmed, []byte("{")) && bytes.Contains(head(trimmed), []byte(`"format_version"`)) {
+// data reads one file. In a folder, strict takes only what is ours beyond
+// doubt.
+func (r *reader) data(name string, data []byte, strict bool) error {
+	if bytes.HasPrefix(data, zipped) && !strict {
 		return r.plan(name, data)
 	}
-	if len(trimmed) == 0 {
-		return fmt.Errorf("%s: is empty", name)
+	data, err := evidence.DecodeText(data) // PowerShell writes UTF-16
+	if err != nil {
+		return syntax(err)
+	}
+	trimmed := bytes.TrimSpace(data)
+	switch {
+	case isPlan(trimmed, strict):
+		return r.plan(name, data)
+	case len(trimmed) == 0:
+		return syntax(errors.New("is empty"))
 	}
 	var whole json.RawMessage
 	if err := json.Unmarshal(data, &whole); err != nil && (trimmed[0] == '{' || trimmed[0] == '[') {
-		return fmt.Errorf("%s: %w", name, evidence.JSONError(data, err))
+		return syntax(evidence.JSONError(data, err))
 	}
 	docs, err := documents(data)
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return syntax(err)
 	}
-	known := 0
+	known := map[string]bool{}
 	for _, d := range docs {
-		switch err := r.document(name, d); {
+		switch what, err := r.document(name, d, strict); {
 		case errors.Is(err, errForeign):
+		case err != nil && !strict:
+			return &placed{name, d.line, err}
 		case err != nil:
-			return fmt.Errorf("%s:%d: %w", name, d.line, err)
+			r.unread(name, &placed{name, d.line, err})
+			known[what] = true
 		default:
-			known++
+			known[what] = true
 		}
 	}
-	if known == 0 {
-		return fmt.Errorf("%s: %w", name, errForeign)
+	for what := range known {
+		r.count(what)
+		r.Files--
 	}
+	if len(known) == 0 {
+		return errForeign
+	}
+	r.Files++
 	return nil
 }
 
-// head is the part of a document in which a plan says what it is.
-func head(data []byte) []byte { return data[:min(len(data), 4096)] }
+// errNoPlan reports another output of Terraform's, such as that of validate.
+var errNoPlan = errors.New("has a format_version and nothing of a plan; expected the output of terraform show -json")
+
+// zipped starts a plan in binary form.
+var zipped = []byte("PK\x03\x04")
+
+var planField = regexp.MustCompile(`"(resource_changes|planned_values|terraform_version|prior_state|values|errored|complete)"`)
+
+// isPlan reports whether a file is a Terraform plan: in a folder, a field of
+// its own says so beside the version.
+func isPlan(data []byte, strict bool) bool {
+	version := bytes.HasPrefix(data, []byte("{")) && bytes.Contains(data[:min(len(data), 4096)], []byte(`"format_version"`))
+	return version && (!strict || planField.Match(data))
+}
 
 func (r *reader) plan(name string, data []byte) error {
 	p, err := terraform.ReadPlan(data, name)
 	if err != nil {
 		return err
 	}
+	if !planField.Match(data) {
+		return errNoPlan
+	}
+	r.count("Terraform plan")
 	if name != "-" {
 		dir := filepath.Dir(name)
 		ignores, err := terraform.Ignores(dir)
@@ -247,243 +258,4 @@ func (r *reader) plan(name string, data []byte) error {
 	}
 	r.Before.Add(p.Before)
 	return nil
-}
-
-// A document is one of a file, as JSON, with its nodes for their lines.
-type document struct {
-	json []byte
-	node *yaml.Node
-	line int
-}
-
-// documents splits a file. JSON is YAML too, so that both have lines; where
-// the YAML library does not take it, JSON has none.
-func documents(data []byte) ([]document, error) {
-	isJSON := json.Valid(data)
-	if !isJSON && len(data) > maxYAML {
-		return nil, fmt.Errorf("is YAML of more than %d MB", maxYAML>>20)
-	}
-	if isJSON {
-		return jsonDocument(data)
-	}
-	list, err := yamldoc.Documents(data)
-	if err != nil {
-		return nil, fmt.Errorf("is not YAML that can be read: it %w", err)
-	}
-	var out []document
-	for _, d := range list {
-		if d.Node.Kind != yaml.ScalarNode {
-			out = append(out, document{d.JSON, d.Node, d.Line()})
-		}
-	}
-	return out, nil
-}
-
-func jsonDocument(data []byte) ([]document, error) {
-	if err := evidence.WellFormed(data); err != nil {
-		return nil, err
-	}
-	d := document{data, &yaml.Node{}, 1}
-	if len(data) > maxYAML {
-		return []document{d}, nil
-	}
-	if list, err := yamldoc.Documents(data); err == nil && len(list) == 1 {
-		d.node, d.line = list[0].Node, list[0].Line()
-	}
-	return []document{d}, nil
-}
-
-func (r *reader) document(name string, d document) error {
-	where := estate.Where{File: name, Line: d.line}
-	_, flag := evidence.Kind(d.json)
-	switch flag {
-	case "service":
-		s, err := evidence.ParseService(d.json)
-		if err != nil {
-			return err
-		}
-		r.After.Targets = append(r.After.Targets, estate.OfService(s, where))
-	case "function":
-		f, err := evidence.ParseFunction(d.json)
-		if err != nil {
-			return err
-		}
-		r.After.Targets = append(r.After.Targets, estate.OfFunction(f, where))
-	case "policy":
-		p, err := evidence.AllowPolicy(d.json)
-		if err != nil {
-			return err
-		}
-		lines := bindingLines(d.node)
-		l := looseFile{file: name}
-		for i, b := range p.GetBindings() {
-			at := where
-			if i < len(lines) {
-				at.Line = lines[i]
-			}
-			l.bindings = append(l.bindings, estate.Binding{Role: b.GetRole(), Members: b.GetMembers(), Condition: b.GetCondition(), Where: at})
-		}
-		r.policies = append(r.policies, l)
-	case "ancestor-policies", "roles", "deny-policies", "groups", "project-file", "iap-policy", "iap-settings", "service-account-policies":
-		return r.member(flag, d.json, where)
-	case "caller", "trigger":
-		list, err := caller.Parse(d.json)
-		if err != nil {
-			return err
-		}
-		for _, c := range list {
-			r.After.Callers = append(r.After.Callers, estate.Caller{Caller: c, Where: where})
-		}
-	default:
-		return errForeign
-	}
-	return nil
-}
-
-// member reads a document that a case has too.
-func (r *reader) member(flag string, doc []byte, where estate.Where) error {
-	var s evidence.Snapshot
-	if err := evidence.Read(flag, evidence.Source{Document: where.File}, doc, &s); err != nil {
-		return err
-	}
-	r.hierarchy(s.Ancestors.Or(nil), where)
-	for _, a := range s.Ancestors.Or(nil) {
-		p, ok := a.Policy.Get()
-		if !ok || a.ID == "" {
-			continue
-		}
-		out := estate.Policy{Resource: estate.NodeHost + a.Type + "s/" + a.ID, Where: where}
-		for _, b := range p.GetBindings() {
-			out.Bindings = append(out.Bindings, estate.Binding{Role: b.GetRole(), Members: b.GetMembers(), Condition: b.GetCondition(), Where: where})
-		}
-		r.After.Policies = append(r.After.Policies, out)
-	}
-	r.After.Roles = append(r.After.Roles, s.Roles.Or([]*adminpb.Role(nil))...)
-	deny := s.DenyPolicies.Or(nil)
-	if unread := (*evidence.UnreadRules)(nil); errors.As(s.DenyPolicies.Reason(), &unread) {
-		deny = unread.Read
-		for _, name := range unread.Names {
-			r.After.Unread = append(r.After.Unread, estate.Unread{What: "the rules of the deny policy " + name, Where: where, Reason: unread.Error()})
-		}
-	}
-	for _, p := range deny {
-		r.After.Deny = append(r.After.Deny, estate.Deny{Policy: p})
-	}
-	if p, ok := s.Project.Get(); ok && p.ID != "" && p.Number != "" {
-		r.After.Nodes = append(r.After.Nodes, estate.Node{Name: "projects/" + p.Number, ID: p.ID, Where: where})
-	}
-	return nil
-}
-
-// hierarchy makes nodes of a list of ancestors, each below the next one.
-func (r *reader) hierarchy(list []evidence.Ancestor, where estate.Where) {
-	name := func(a evidence.Ancestor) string { return a.Type + "s/" + a.ID }
-	for i, a := range list {
-		if a.ID == "" {
-			continue
-		}
-		n := estate.Node{Name: name(a), Where: where}
-		if i+1 < len(list) && list[i+1].ID != "" {
-			n.Parent = name(list[i+1])
-		}
-		r.After.Nodes = append(r.After.Nodes, n)
-	}
-}
-
-// bindingLines are the lines of the bindings of a policy.
-func bindingLines(n *yaml.Node) []int {
-	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value != "bindings" {
-			continue
-		}
-		var out []int
-		for _, b := range n.Content[i+1].Content {
-			out = append(out, b.Line)
-		}
-		return out
-	}
-	return nil
-}
-
-// fullName completes the name of a service, function, project, folder or
-// organization. A short name is that of a service.
-func fullName(name string) (string, error) {
-	if name == "" {
-		return "", nil
-	}
-	n, ok := gcp.ParseName(name)
-	if ok && n.Collection == "" {
-		n = gcp.ServiceName("", "", n.ID)
-	}
-	if full := estate.Spelled(n, ""); ok && n.ID != "" && full != "" {
-		return full, nil
-	}
-	return "", fmt.Errorf("%q names no resource that has a policy here; expected a service's name, "+
-		"projects/P/locations/L/services/S, projects/P/locations/L/functions/F, projects/P, folders/N or organizations/N", name)
-}
-
-// bindPolicies finds the resource of each policy file: the service or function
-// whose name the file's name starts with, or else the only one in its folder,
-// or of all. A policy for which nothing tells is judged as that of a service
-// of its own, and listed as such: who hands a public one to a gate wants to
-// know.
-func (r *reader) bindPolicies() {
-	for _, p := range r.policies {
-		on := r.target
-		if on == "" {
-			on = r.resourceOf(p.file)
-		}
-		if on == "" {
-			on = estate.Spelled(gcp.ServiceName("", "", ""), filepath.Base(p.file))
-			if strings.Contains(filepath.Base(p.file), "function") {
-				on = estate.Spelled(gcp.FunctionName("", "", ""), filepath.Base(p.file))
-			}
-			r.After.Unread = append(r.After.Unread, estate.Unread{What: "the resource of the policy in " + p.file, Where: estate.Where{File: p.file},
-				Reason: "it is judged as that of a service: give --target, name the file SERVICE-policy.json, or put it into a folder with that one service"})
-		}
-		r.After.Policies = append(r.After.Policies, estate.Policy{Resource: on, Bindings: p.bindings, Where: estate.Where{File: p.file}})
-	}
-}
-
-func (r *reader) resourceOf(file string) string {
-	base := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
-	ofFunction := strings.Contains(base, "function-policy") || strings.Contains(base, "function.policy")
-	var named, near []estate.Target
-	for _, t := range r.After.Targets {
-		id := gcp.Last(t.Name)
-		for _, end := range []string{"-policy", ".policy", "_policy", "-iam", ".iam", "-iam-policy", ".iam-policy", "-function-policy"} {
-			if base == id+end {
-				named = append(named, t)
-			}
-		}
-		if filepath.Dir(t.Where.File) == filepath.Dir(file) {
-			near = append(near, t)
-		}
-	}
-	if len(named) == 0 {
-		named = near
-	}
-	if len(named) == 0 {
-		named = r.After.Targets
-	}
-	if len(named) == 2 && named[0].Name == named[1].Name {
-		named = named[:1] // a function and its service
-	}
-	if len(named) != 1 {
-		return ""
-	}
-	if ofFunction && r.function(named[0].Name) != "" {
-		return r.function(named[0].Name)
-	}
-	return named[0].Name
-}
-
-// function is the v2 function in front of a service, "" where none is known.
-func (r *reader) function(service string) string {
-	for _, t := range r.After.Targets {
-		if t.Name == service && t.Function != "" {
-			return t.Function
-		}
-	}
-	return ""
 }

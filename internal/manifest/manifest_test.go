@@ -67,7 +67,7 @@ nothing
 
 func TestFolder(t *testing.T) {
 	unpack(t, folder)
-	in, err := Read([]string{"."}, "", nil)
+	in, err := Read(Options{Paths: []string{"."}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,13 +130,13 @@ func TestTarget(t *testing.T) {
 		"//iap.googleapis.com/projects/1/iap_web/cloud_run-l/services/orders": "//iap.googleapis.com/projects/1/iap_web/cloud_run-l/services/orders",
 		"": "//run.googleapis.com/projects/-/locations/-/services/-p.yaml",
 	} {
-		in, err := Read([]string{"p.yaml"}, target, nil)
+		in, err := Read(Options{Paths: []string{"p.yaml"}, Target: target})
 		if err != nil || in.After.Policies[0].Resource != want || len(in.After.Unread) != map[bool]int{true: 1, false: 0}[target == ""] {
 			t.Errorf("%q: %v, %v, want %s", target, in.After, err, want)
 		}
 	}
 	for _, target := range []string{"//x.y/projects/p", "projects/p/locations/l", "https://example.com/", "orders x", "-"} {
-		if _, err := Read([]string{"p.yaml"}, target, nil); err == nil || !strings.Contains(err.Error(), "names no resource") {
+		if _, err := Read(Options{Paths: []string{"p.yaml"}, Target: target}); err == nil || !strings.Contains(err.Error(), "names no resource") {
 			t.Errorf("%q is a target: %v", target, err)
 		}
 	}
@@ -167,7 +167,7 @@ a:
 		"pod.yaml": "is not recognized; expected", "empty.json": "is empty", "service.yaml": "service.yaml:5: field metadata has an unexpected form", "tabs.yaml": "is not YAML",
 		"large.yaml": "is YAML of more than 8 MB", "nosuch.yaml": "no such file",
 	} {
-		if _, err := Read([]string{file}, "", nil); err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		if _, err := Read(Options{Paths: []string{file}}); err == nil || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want %q", file, err, want)
 		}
 	}
@@ -184,7 +184,7 @@ func TestSameReader(t *testing.T) {
 		`{"bindings": [], "bindings": [{"role": "roles/viewer"}]}`: "has a key twice",
 	} {
 		r := &reader{Input: Input{After: &estate.Estate{}}}
-		if err := r.file("x", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if err := r.named("x", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
 		var s evidence.Snapshot
@@ -195,7 +195,7 @@ func TestSameReader(t *testing.T) {
 	}
 	for _, word := range []string{"true", "True", "'true'", "1"} {
 		r := &reader{Input: Input{After: &estate.Estate{}}}
-		if err := r.file("x", []byte(strings.ReplaceAll(service, "%s", word))); err != nil || r.After.Targets[0].Check != estate.No {
+		if err := r.named("x", []byte(strings.ReplaceAll(service, "%s", word))); err != nil || r.After.Targets[0].Check != estate.No {
 			t.Errorf("%s: %v", word, err)
 		}
 	}
@@ -203,7 +203,7 @@ func TestSameReader(t *testing.T) {
 
 func TestDenyPoliciesWithoutRules(t *testing.T) {
 	r := &reader{Input: Input{After: &estate.Estate{}}}
-	err := r.file("x", []byte(`[{"name": "policies/p/denypolicies/a", "kind": "DenyPolicy"}, {"name": "policies/p/denypolicies/b", "rules": [{"denyRule": {}}]}]`))
+	err := r.named("x", []byte(`[{"name": "policies/p/denypolicies/a", "kind": "DenyPolicy"}, {"name": "policies/p/denypolicies/b", "rules": [{"denyRule": {}}]}]`))
 	if err != nil || len(r.After.Deny) != 1 || len(r.After.Unread) != 1 || !strings.Contains(r.After.Unread[0].What, "denypolicies/a") {
 		t.Errorf("%v: deny %v, unread %v", err, r.After.Deny, r.After.Unread)
 	}
@@ -212,7 +212,7 @@ func TestDenyPoliciesWithoutRules(t *testing.T) {
 // JSON is JSON first: the YAML library gives its lines alone.
 func TestJSONWithEscapes(t *testing.T) {
 	r := &reader{Input: Input{After: &estate.Estate{}}}
-	if err := r.file("x", []byte("\n{\"name\": \"projects/p/locations/l/services/s\", \"description\": \"\\ud83d\\ude00\\/\", \"invokerIamDisabled\": true}")); err != nil || r.After.Targets[0].Check != estate.No {
+	if err := r.named("x", []byte("\n{\"name\": \"projects/p/locations/l/services/s\", \"description\": \"\\ud83d\\ude00\\/\", \"invokerIamDisabled\": true}")); err != nil || r.After.Targets[0].Check != estate.No {
 		t.Errorf("%v", err)
 	}
 }
@@ -223,7 +223,7 @@ func FuzzFile(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r := &reader{Input: Input{After: &estate.Estate{}}}
-		if err := r.file("-", data); err != nil && !strings.HasPrefix(err.Error(), "-:") {
+		if err := r.named("-", data); err != nil && !strings.HasPrefix(err.Error(), "-:") {
 			t.Errorf("%v names no file", err)
 		}
 	})
@@ -236,7 +236,7 @@ func TestRootModules(t *testing.T) {
 		"  role = \"roles/run.invoker\"\n  members = [%q]\n}\n"
 	unpack(t, "-- dev/main.tf --\n"+service+strings.Replace(binding, "%q", `"allUsers"`, 1)+
 		"-- prod/main.tf --\n"+service+strings.Replace(binding, "%q", `"user:ann@example.com"`, 1))
-	in, err := Read([]string{"."}, "", nil)
+	in, err := Read(Options{Paths: []string{"."}})
 	if err != nil {
 		t.Fatal(err)
 	}
