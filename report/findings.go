@@ -70,22 +70,23 @@ type (
 		Changes       []wireChange      `json:"changes,omitempty"`
 	}
 	wireSummary struct {
-		Services   int            `json:"services"`
-		Functions  int            `json:"functions"`
-		Public     int            `json:"public"`
-		Complete   bool           `json:"complete"`
-		Findings   int            `json:"findings"`
-		Suppressed int            `json:"suppressed"`
-		BySeverity map[string]int `json:"bySeverity"`
-		ByRule     map[string]int `json:"byRule"`
-		FailOn     string         `json:"failOn"`
-		AtOrAbove  int            `json:"atOrAbove"`
-		Baseline   *wireDrift     `json:"baseline,omitempty"`
-		Unknown    int            `json:"unknown"`
-		Unread     []string       `json:"unread"`
-		Aside      int            `json:"aside,omitempty"`
-		Incomplete []string       `json:"incomplete"`
-		Exposure   []wireExposure `json:"exposure,omitempty"`
+		Services      int            `json:"services"`
+		Functions     int            `json:"functions"`
+		Public        int            `json:"public"`
+		PublicUnknown int            `json:"publicUnknown,omitempty"`
+		Complete      bool           `json:"complete"`
+		Findings      int            `json:"findings"`
+		Suppressed    int            `json:"suppressed"`
+		BySeverity    map[string]int `json:"bySeverity"`
+		ByRule        map[string]int `json:"byRule"`
+		FailOn        string         `json:"failOn"`
+		AtOrAbove     int            `json:"atOrAbove"`
+		Baseline      *wireDrift     `json:"baseline,omitempty"`
+		Unknown       int            `json:"unknown"`
+		Unread        []string       `json:"unread"`
+		Aside         int            `json:"aside,omitempty"`
+		Incomplete    []string       `json:"incomplete"`
+		Exposure      []wireExposure `json:"exposure,omitempty"`
 	}
 	wireDrift struct {
 		New       int      `json:"new"`
@@ -140,7 +141,7 @@ type (
 func (f Findings) wire() wireFindings {
 	s := f.Summary
 	out := wireFindings{SchemaVersion: schemaVersion, Findings: []wireRuleFinding{}, Summary: wireSummary{
-		Services: s.Services, Functions: s.Functions, Public: s.Public, Complete: s.Complete && len(f.Incomplete) == 0, Findings: len(f.Result.Findings), Suppressed: f.suppressed(),
+		Services: s.Services, Functions: s.Functions, Public: s.Public, PublicUnknown: s.PublicUnknown, Complete: s.Complete && len(f.Incomplete) == 0, Findings: len(f.Result.Findings), Suppressed: f.suppressed(),
 		BySeverity: map[string]int{}, ByRule: map[string]int{}, FailOn: f.FailOn.String(), AtOrAbove: f.AtLeast(f.FailOn), Unknown: f.Open(), Unread: []string{}, Aside: len(s.Aside), Incomplete: append([]string{}, f.Incomplete...),
 	}}
 	if d := f.Baseline; d != nil {
@@ -358,7 +359,11 @@ func (f Findings) judged() string {
 	if f.Summary.Functions > 0 {
 		s += " and " + plural(f.Summary.Functions, "gen1 function")
 	}
-	return s + fmt.Sprintf(", %d of them public", f.Summary.Public)
+	s += fmt.Sprintf(", %d of them public", f.Summary.Public)
+	if n := f.Summary.PublicUnknown; n > 0 {
+		s += fmt.Sprintf(", not known of %d", n)
+	}
+	return s
 }
 
 // countsText counts by rule, the most severe first, and by project.
@@ -367,6 +372,7 @@ func (f Findings) countsText(p *page) {
 		rule     string
 		severity rules.Severity
 		n, reach int
+		unknown  bool // the reach of one of them
 	}
 	var counts []*count
 	for _, x := range f.Result.Findings {
@@ -380,10 +386,11 @@ func (f Findings) countsText(p *page) {
 		}
 		counts[i].n++
 		counts[i].reach += x.Reach.Services
+		counts[i].unknown = counts[i].unknown || !x.Reach.Known
 	}
 	var rows [][]string
 	for _, c := range counts {
-		rows = append(rows, []string{p.st.paint(severityColor[c.severity], c.severity.String()), c.rule, strconv.Itoa(c.n), strconv.Itoa(c.reach)})
+		rows = append(rows, []string{p.st.paint(severityColor[c.severity], c.severity.String()), c.rule, strconv.Itoa(c.n), reachWord(rules.Reach{Services: c.reach, Known: !c.unknown})})
 	}
 	if len(rows) > 0 {
 		p.WriteString("\n")

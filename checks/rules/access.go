@@ -156,10 +156,16 @@ var nothing = &iampb.Policy{}
 func (x *Index) layer(key layerKey, level iam.Level) iam.Layer {
 	l := iam.Layer{Resource: key.on, Level: level, Policy: nothing}
 	policies := x.policies[key.on]
-	if len(policies) == 0 && !x.PoliciesComplete {
+	why, missing := x.PoliciesMissing[key.on]
+	switch {
+	case missing && len(policies) == 0:
+		l.Policy, l.Reason = nil, why
+		return l
+	case len(policies) == 0 && !x.PoliciesComplete:
 		l.Policy, l.Reason = nil, "the policy of "+shortName(key.on)+" is not known"
 		return l
 	}
+	l.Reason = why
 	var bound []*iampb.Binding
 	for _, p := range policies {
 		if p.Partial != "" {
@@ -345,7 +351,7 @@ func (x *Index) reach(g *grant) Reach {
 		return Reach{Known: true} // IAP decides who gets through
 	case g.member.Kind == iam.AllUsers && t.public.State == iam.NotGranted:
 		return Reach{Known: true}
-	case g.may == iam.Unknown && g.state == iam.Granted:
+	case t.Bare || g.may == iam.Unknown && g.state == iam.Granted:
 		return Reach{}
 	}
 	return Reach{Services: 1, Known: true}

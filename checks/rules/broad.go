@@ -85,11 +85,13 @@ func (x *Index) behindIAP(f *Finding, g *grant, who string) {
 
 // limited says what ingress makes of a public service.
 func (x *Index) limited(f *Finding, t *target) {
-	switch t.Ingress {
-	case estate.IngressInternalAndLoadBalancer:
+	switch {
+	case t.Ingress == estate.IngressInternalAndLoadBalancer:
 		f.Severity = High
 		f.Message += ", only through a load balancer"
-	case estate.UnknownIngress:
+	case t.Bare:
+		f.Message += "; whether ingress or IAP stands in the way is not known"
+	case t.Ingress == estate.UnknownIngress:
 		f.Message += "; its ingress is not known"
 	}
 }

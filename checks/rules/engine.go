@@ -141,8 +141,11 @@ func (x *Index) summary(findings []Finding) Summary {
 		} else {
 			s.Services++
 		}
-		if t.open() {
+		switch {
+		case t.open():
 			s.Public++
+		case !t.public.Certain():
+			s.PublicUnknown++
 		}
 	}
 	for _, f := range findings {
@@ -181,6 +184,9 @@ func (x *Index) open() []estate.Unread {
 		}
 	}
 	for _, t := range x.order {
+		if t.Bare {
+			continue // the input says so of all of them at once
+		}
 		if t.Ingress == estate.UnknownIngress {
 			out = append(out, estate.Unread{What: "the ingress of " + shortName(t.name), Reason: "not known yet", Where: t.Where})
 		}

@@ -15,10 +15,12 @@ type Result struct {
 
 // A Summary counts what was judged.
 type Summary struct {
-	Services  int  // Cloud Run services, also those of v2 functions
-	Functions int  // gen1 functions
-	Public    int  // of both, those that anyone may invoke
-	Complete  bool // the counts are of everything, not of what was named
+	Services  int // Cloud Run services, also those of v2 functions
+	Functions int // gen1 functions
+	Public    int // of both, those that anyone may invoke
+	// PublicUnknown are those of which it is not known whether anyone may.
+	PublicUnknown int
+	Complete      bool // the counts are of everything, not of what was named
 	// Exposure is the hierarchy with what is in it, parents first.
 	Exposure []Exposure
 	Unread   []estate.Unread // what is not known and could open or break an invocation

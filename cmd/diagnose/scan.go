@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,7 +33,9 @@ live inventory of an organization, folder or project.`,
 	j := a.judgingFlags(c)
 	f := c.Flags()
 	exports := f.StringArray("export", nil, "an export: a `FILE`, folder, pattern, or - for stdin; repeatable, and further arguments count too")
-	strict := f.Bool("strict", false, "stop at the first malformed line")
+	read := inventory.Options{}
+	f.BoolVar(&read.Strict, "strict", false, "stop at the first malformed line")
+	f.BoolVar(&read.Complete, "complete", false, "the input holds every policy that there is: what it shows none of has none")
 	live := &gather.AssetOptions{}
 	f.StringVar(&live.Scope, "scope", "", "read the live inventory of this `RESOURCE`: organizations/N, folders/N or projects/P")
 	f.StringVar(&live.Resume, "resume", "", "keep what was read of a live inventory in this `FILE`, and go on from there")
@@ -57,13 +60,14 @@ live inventory of an organization, folder or project.`,
 			}
 		}
 		p := a.progress()
+		read.Progress = p.show
 		var e *estate.Estate
 		var s inventory.Stats
 		if live.Scope != "" {
 			a.reader(&live.Options)
-			e, s, err = a.scanLive(c.Context(), live, inventory.Options{Strict: *strict, Progress: p.show})
+			e, s, err = a.scanLive(c.Context(), live, read)
 		} else {
-			e, s, err = inventory.Read(c.Context(), inputs, a.Stdin, inventory.Options{Strict: *strict, Progress: p.show})
+			e, s, err = inventory.Read(c.Context(), inputs, a.Stdin, read)
 		}
 		p.end()
 		if err != nil {
@@ -72,17 +76,30 @@ live inventory of an organization, folder or project.`,
 			}
 			return err
 		}
-		r := report.Findings{Command: "scan", Result: rules.Judge(e, o), FailOn: failOn, At: o.Now, Incomplete: s.Incomplete}
-		if s.Odd > 0 {
-			a.say("%d of %d lines could not be read", s.Odd, s.Lines)
-			r.Incomplete = append(r.Incomplete, oddities(s)...)
+		if s.Assets == 0 && s.Odd == 0 && len(s.Foreign) > 0 {
+			return errors.New(strings.Join(s.Foreign, "; "))
 		}
-		if s.Assets == 0 {
-			r.Incomplete = append(r.Incomplete, "no asset that has to do with functions, services or the policies above them was in the input")
+		for _, f := range s.Foreign {
+			a.say("%s", f)
 		}
+		r := report.Findings{Command: "scan", Result: rules.Judge(e, o), FailOn: failOn, At: o.Now}
+		r.Incomplete = a.incomplete(s)
 		return j.report(c.Context(), r)
 	}
 	return c
+}
+
+// incomplete says why something is missing from what was read.
+func (a *app) incomplete(s inventory.Stats) []string {
+	out := s.Incomplete
+	if s.Odd > 0 {
+		a.say("%d of %d lines could not be read", s.Odd, s.Lines)
+		out = append(out, oddities(s)...)
+	}
+	if s.Assets == 0 {
+		out = append(out, "no asset that has to do with functions, services or the policies above them is in the input")
+	}
+	return append(out, s.Missing...)
 }
 
 // oddities lists the malformed lines, as far as they were kept.

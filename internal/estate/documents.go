@@ -127,6 +127,7 @@ func (e *Estate) JoinFunctions() {
 		case !seen:
 			at[key] = len(out)
 			out = append(out, t)
+		case t.Bare: // the other one says more
 		case t.Function != "" && out[i].Function == "":
 			out[i].Join(t)
 		case out[i].Function != "" && t.Function == "":

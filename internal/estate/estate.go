@@ -5,6 +5,8 @@
 package estate
 
 import (
+	"time"
+
 	"cloud.google.com/go/iam/admin/apiv1/adminpb"
 	denypb "cloud.google.com/go/iam/apiv2/iampb"
 	"google.golang.org/genproto/googleapis/type/expr"
@@ -29,8 +31,11 @@ type Estate struct {
 	Lost     []Lost // what a plan takes away with what it replaces
 
 	// PoliciesComplete says that a resource without a policy in Policies has an
-	// empty one, as in a whole export.
+	// empty one, as in a whole export, but for those in PoliciesMissing.
 	PoliciesComplete bool
+	// PoliciesMissing says by full resource name why the policy of a target or
+	// node is not known.
+	PoliciesMissing map[string]string
 	// TargetsComplete says that Targets lists every service and function below
 	// Nodes, so that they can be counted.
 	TargetsComplete bool
@@ -107,6 +112,10 @@ type Target struct {
 	// alike: "" for the first, and where there is none.
 	Root  string
 	Where Where
+	// Bare says that its name is all that was read of it: a policy or a search
+	// names it.
+	Bare    bool
+	Updated time.Time // when what was read of it was so, zero where unknown
 }
 
 // A Policy is one allow policy, or a part of it.
@@ -122,9 +131,10 @@ type Policy struct {
 	// Of is the address of the target that the policy refers to, in the same
 	// root module, "" where the policy names its resource. The name of such a
 	// target may be unknown.
-	Of    string
-	Root  string
-	Where Where
+	Of      string
+	Root    string
+	Where   Where
+	Updated time.Time // when it was so, zero where unknown
 }
 
 // A Lost is a policy, or a part of it, that a change takes away without saying

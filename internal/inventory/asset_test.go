@@ -1,8 +1,6 @@
 package inventory
 
 import (
-	"diagnose/checks/rules"
-
 	"fmt"
 	"slices"
 	"strings"
@@ -90,28 +88,52 @@ func TestCustomRoles(t *testing.T) {
 	}
 }
 
-// What an input does not show is not claimed.
+// What an input does not show is not claimed: whose policies are missing, how
+// many lines say so, and whether services can be counted.
 func TestCompleteness(t *testing.T) {
-	own := policyOn(gcp.ServiceAsset, "//run.googleapis.com/projects/shop/locations/europe-west1/services/orders", "roles/run.invoker", "user:ann@example.com")
-	top := policyOn(gcp.OrganizationAsset, "//cloudresourcemanager.googleapis.com/organizations/1", "roles/viewer", "user:ann@example.com")
-	search := `{"resource":"//run.googleapis.com/projects/shop/locations/europe-west1/services/orders","assetType":"run.googleapis.com/Service","project":"projects/424242","organization":"organizations/1","policy":{"bindings":[{"role":"roles/run.invoker","members":["allUsers"]}]}}`
+	const service = "//run.googleapis.com/projects/shop/locations/europe-west1/services/orders"
+	on := func(kind, name, role, member string) string {
+		return policyOn(kind, "//cloudresourcemanager.googleapis.com/"+name, role, member)
+	}
+	own := policyOn(gcp.ServiceAsset, service, "roles/run.invoker", "user:ann@example.com")
+	other := policyOn(gcp.ServiceAsset, strings.Replace(service, "orders", "other", 1), "roles/viewer", "user:ann@example.com")
+	top := on(gcp.OrganizationAsset, "organizations/1", "roles/viewer", "user:ann@example.com")
+	folder := on(gcp.FolderAsset, "folders/7", "roles/viewer", "user:ann@example.com")
+	project := on(gcp.ProjectAsset, "projects/424242", "roles/viewer", "user:ann@example.com")
+	search := `{"resource":"` + service + `","assetType":"run.googleapis.com/Service","project":"projects/424242","organization":"organizations/1","policy":{"bindings":[{"role":"roles/run.invoker","members":["user:ann@example.com"]}]}}`
+	placeless := strings.Replace(orders, `"ancestors":["projects/424242","folders/7","organizations/1"],`, "", 1)
 	for name, c := range map[string]struct {
-		lines             []string
-		targets, policies bool
-		unread            int
+		lines   []string
+		targets bool
+		missing []string // without policy, by the last part of the name
+		said    int
 	}{
-		"both":               {[]string{orders, own, top}, true, true, 0},
-		"resources":          {[]string{orders}, true, false, 0},
-		"policies":           {[]string{own, top}, false, true, 0},
-		"of a project":       {[]string{orders, own}, true, true, 1},
-		"found by a search":  {[]string{search}, false, false, 0},
-		"nothing of the two": {[]string{`{"name":"n","asset_type":"storage.googleapis.com/Bucket","iam_policy":{}}`}, false, false, 0},
+		"whole":                    {[]string{orders, own, top}, true, nil, 0},
+		"a neighbour's policy":     {[]string{orders, other, top}, true, nil, 0},
+		"everything above":         {[]string{orders, project, folder, top}, true, nil, 0},
+		"resources":                {[]string{orders}, true, []string{"424242", "shop", "7", "1", "orders", "orders"}, 2},
+		"the project alone":        {[]string{orders, project}, true, []string{"7", "1", "orders", "orders"}, 2},
+		"all but a folder":         {[]string{orders, project, top}, true, []string{"7", "orders", "orders"}, 2},
+		"a project's export":       {[]string{orders, own, project}, true, []string{"7", "1"}, 1},
+		"policies":                 {[]string{own, top}, false, nil, 1},
+		"a search":                 {[]string{search, project, folder, top}, false, nil, 1},
+		"nothing of the hierarchy": {[]string{placeless, own, top}, true, nil, 0},
+		"no place at all":          {[]string{placeless}, true, []string{"orders", "shop"}, 3},
 	} {
-		e := estateOf(t, c.lines...)
-		open := rules.Judge(e, rules.Options{Now: now}).Summary.Unread
-		if e.TargetsComplete != c.targets || e.PoliciesComplete != c.policies || len(open) != c.unread {
-			t.Errorf("%s: targets complete %v, policies %v, not known %v", name, e.TargetsComplete, e.PoliciesComplete, open)
+		e, s := readAll(t, Options{}, write(t, "export", []byte(strings.Join(c.lines, "\n"))))
+		var missing []string
+		for name := range e.PoliciesMissing {
+			missing = append(missing, gcp.Last(name))
 		}
+		slices.Sort(missing)
+		slices.Sort(c.missing)
+		if e.TargetsComplete != c.targets || !slices.Equal(missing, c.missing) || len(s.Missing) != c.said {
+			t.Errorf("%s: targets complete %v, policies missing %q, said %q", name, e.TargetsComplete, missing, s.Missing)
+		}
+	}
+	e, s, err := Read(t.Context(), []string{write(t, "export", []byte(orders))}, nil, Options{Complete: true})
+	if err != nil || len(e.PoliciesMissing)+len(s.Missing) > 0 {
+		t.Errorf("complete by hand: %v %v %v", e.PoliciesMissing, s.Missing, err)
 	}
 }
 

@@ -74,9 +74,9 @@ func checkLook(t *testing.T, data []byte) {
 	if !l.valid {
 		return
 	}
-	a, _ := parse(data, true)
-	if matters(l.kind) != matters([]byte(a.kind)) || matters(l.kind) && string(l.kind) != a.kind {
-		t.Fatalf("%q: type %q, the parser sees %q", data, l.kind, a.kind)
+	kind := kindOf(m)
+	if matters(l.kind) != matters([]byte(kind)) || matters(l.kind) && string(l.kind) != kind {
+		t.Fatalf("%q: type %q, the parser sees %q", data, l.kind, kind)
 	}
 }
 

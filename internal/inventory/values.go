@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-
-	"diagnose/internal/estate"
 )
 
 // A span is one value of a chunk.
@@ -18,9 +16,9 @@ type span struct {
 
 // values cuts JSON lists, and values one behind the other, into chunks of whole
 // values for all cores. A file may hold several lists: "cat a.json b.json".
-func (r *reader) values(name string, in io.Reader) error {
+func (r *reader) values(src *source, in io.Reader) error {
 	s := splitter{start: -1, line: 1}
-	next := chunk{file: name, data: buffer()}
+	next := chunk{source: src, data: buffer()}
 	for {
 		err := fill(in, &next.data)
 		if r.stopped() {
@@ -47,7 +45,7 @@ func (r *reader) values(name string, in io.Reader) error {
 			next.data = slices.Grow(next.data, cap(next.data))
 			continue
 		}
-		after := chunk{file: name, offset: next.offset + int64(cut), data: append(buffer(), next.data[cut:]...)}
+		after := chunk{source: src, offset: next.offset + int64(cut), data: append(buffer(), next.data[cut:]...)}
 		next.data = next.data[:cut]
 		if !r.send(next) {
 			return r.ctx.Err()
@@ -167,33 +165,4 @@ func (s *splitter) end() error {
 		return errors.New("the list does not end")
 	}
 	return nil
-}
-
-// spans reads the values of a chunk.
-func (r *reader) spans(c chunk) {
-	b := &batch{}
-	for _, s := range c.spans {
-		b.lines++
-		r.line(b, c.data[s.from:s.to], estate.Where{File: c.file, Line: s.line, Offset: c.offset + int64(s.from)})
-	}
-	r.merge(b)
-}
-
-// skipLine leaves out a line too long to hold, of which data is the beginning,
-// and says so. It returns how many bytes more the line had.
-func (r *reader) skipLine(c chunk, in io.ByteReader) (int64, error) {
-	b := &batch{}
-	w := estate.Where{File: c.file, Line: c.line, Offset: c.offset}
-	r.odd(b, w, fmt.Sprintf("is longer than %d MB and was left out", r.longest>>20))
-	b.lines++
-	r.merge(b)
-	r.incomplete(fmt.Sprintf("line %d of %s is longer than %d MB and was left out", c.line, c.file, r.longest>>20))
-	for n := int64(1); ; n++ {
-		switch x, err := in.ReadByte(); {
-		case err != nil:
-			return n - 1, err
-		case x == '\n':
-			return n, nil
-		}
-	}
 }
