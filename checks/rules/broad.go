@@ -155,7 +155,7 @@ permission as part of a larger role; that is listed as low.`,
 	Run: func(x *Index) []Finding {
 		var out []Finding
 		for g := range x.eachGrant() {
-			if g.kind != onNode || g.state == iam.NotGranted || hasOwnRule(g.member.Kind) {
+			if g.kind != onNode || g.state == iam.NotGranted || hasOwnRule(g.member.Kind) || x.googles(g) {
 				continue
 			}
 			f := x.broad(g, g.member.String())
@@ -171,6 +171,20 @@ permission as part of a larger role; that is listed as low.`,
 		}
 		return out
 	},
+}
+
+// googles reports whether a grant is one that Google makes for itself: a role
+// made for service agents, or roles/editor for the agent of Google's APIs, to
+// an agent of the same project.
+// https://docs.cloud.google.com/iam/docs/service-agents
+func (x *Index) googles(g *grant) bool {
+	a := gcp.ParseAccount(g.member.Value)
+	if g.member.Kind != iam.ServiceAccount || a.Kind != gcp.ServiceAgent || a.Project == "" {
+		return false
+	}
+	own := x.canonical("projects/"+a.Project) == g.node.name
+	made := strings.HasPrefix(g.role, "roles/") && strings.HasSuffix(g.role, ".serviceAgent")
+	return own && (made || g.role == "roles/editor" && strings.HasSuffix(a.Email, "@cloudservices.gserviceaccount.com"))
 }
 
 // hasOwnRule lists the kinds of member with a rule at every level.

@@ -137,6 +137,28 @@ func TestCompleteness(t *testing.T) {
 	}
 }
 
+// What Google grants its own agents in a project is no finding; the same roles
+// for others, and their agents from elsewhere, are.
+func TestServiceAgents(t *testing.T) {
+	for member, c := range map[string]struct {
+		role string
+		want bool
+	}{
+		"serviceAccount:service-424242@serverless-robot-prod.iam.gserviceaccount.com": {"roles/run.serviceAgent", false},
+		"serviceAccount:service-777777@serverless-robot-prod.iam.gserviceaccount.com": {"roles/run.serviceAgent", true},
+		"serviceAccount:service-424242@gcf-admin-robot.iam.gserviceaccount.com":       {"roles/run.admin", true},
+		"serviceAccount:424242@cloudservices.gserviceaccount.com":                     {"roles/editor", false},
+		"serviceAccount:424242-compute@developer.gserviceaccount.com":                 {"roles/editor", true},
+		"serviceAccount:robot@shop.iam.gserviceaccount.com":                           {"roles/run.serviceAgent", true},
+	} {
+		e := estateOf(t, orders, policyOn(gcp.ProjectAsset, "//cloudresourcemanager.googleapis.com/projects/424242", c.role, member))
+		got := slices.ContainsFunc(found(e), func(f string) bool { return strings.HasPrefix(f, "grant-inherited ") })
+		if got != c.want {
+			t.Errorf("%s %s: found %v, want %v", c.role, member, got, c.want)
+		}
+	}
+}
+
 func TestOrgPolicy(t *testing.T) {
 	for _, list := range []string{`"list_policy":{"allowed_values":["C01","is:C02"]}`, `"listPolicy":{"allowedValues":["C01","is:C02"]}`} {
 		e := estateOf(t, `{"name":"//cloudresourcemanager.googleapis.com/organizations/1","asset_type":"cloudresourcemanager.googleapis.com/Organization","org_policy":[{"constraint":"constraints/compute.x","list_policy":{"allowed_values":["y"]}},{"constraint":"constraints/iam.allowedPolicyMemberDomains",`+list+`},{"constraint":"constraints/iam.allowedPolicyMemberDomains","list_policy":{"all_values":"ALLOW"}}]}`)
