@@ -61,7 +61,7 @@ func (in *Invocation) refuse(f Finding) Finding {
 		f.Outcome = Fail
 	default:
 		f.Outcome, f.Fixes = Unknown, nil
-		f.Message += "; whether the service is public is not known: " + why
+		f.Message += "; it is unknown whether the service is public: " + why
 		f.Gather = in.gatherOpen(in.public)
 	}
 	return f
@@ -69,27 +69,27 @@ func (in *Invocation) refuse(f Finding) Finding {
 
 var accessPublic = Check{
 	ID:    "access-public",
-	Title: "anyone may invoke",
-	Doc: `A service is public where allUsers holds run.routes.invoke through any role on the service, its project, a folder or
+	Title: "public access",
+	Doc: `A service is public where allUsers has run.routes.invoke through any role on the service, its project, a folder or
 the organization, or where the invoker IAM check is off. The credential of a caller is then not needed, and a token that
-Google cannot verify is passed on to the container. A private service is the usual case and no mistake.`,
+Google cannot verify is passed on to the container. Most services are private; that is not a mistake.`,
 	Ref:        "https://docs.cloud.google.com/run/docs/authenticating/public",
 	Confidence: Documented,
 	Admits:     true,
 	Run: func(in *Invocation) Finding {
 		switch {
 		case in.iap:
-			return notApplicable("with IAP on, everybody meets IAP first")
+			return notApplicable("IAP is on, so it checks the caller first")
 		case in.isPublic():
 			how, cites := in.openToAll()
 			return pass(how, cites...)
 		case in.public.State == iam.Unknown && in.grantedAnyway():
-			return notApplicable("whether anyone may invoke is not known, and the caller may")
+			return notApplicable("it is unknown whether anyone may invoke, but the caller may")
 		case in.ownUnread():
-			return assume(in.layers[0].document, "whether anyone may invoke is not known: "+in.ownPolicyName()+" was not read", "the service is not public",
+			return assume(in.layers[0].document, "it is unknown whether anyone may invoke: "+in.ownPolicyName()+" was not read", "the service is not public",
 				in.readPolicy(in.layers[0])...)
 		case in.public.State == iam.Unknown:
-			f := assume(in.layers[0].document, "whether anyone may invoke is not known: "+in.public.Reason, "the service is not public", in.gatherOpen(in.public)...)
+			f := assume(in.layers[0].document, "it is unknown whether anyone may invoke: "+in.public.Reason, "the service is not public", in.gatherOpen(in.public)...)
 			f.Cites = in.citeOpen(in.public)
 			return f
 		}
@@ -104,10 +104,10 @@ func (in *Invocation) grantedAnyway() bool {
 
 var accessGranted = Check{
 	ID:    "access-granted",
-	Title: "the principal may invoke",
-	Doc: `A private Cloud Run service answers only a principal that holds run.routes.invoke, through a binding on the service
-itself, its project, a folder or the organization. The smallest role with it is roles/run.servicesInvoker. A gen1 function
-asks for cloudfunctions.functions.invoke instead, granted on the function or above it.`,
+	Title: "permission to invoke",
+	Doc: `A private Cloud Run service answers only a principal that has run.routes.invoke, through a binding on the
+service itself, its project, a folder or the organization. The smallest role with it is roles/run.servicesInvoker. A
+gen1 function needs cloudfunctions.functions.invoke instead, granted on the function or above it.`,
 	Ref:        "https://docs.cloud.google.com/run/docs/securing/managing-access",
 	Confidence: Documented,
 	Admits:     true,
@@ -127,7 +127,7 @@ func (in *Invocation) noIdentityToJudge() (Finding, bool) {
 	c := in.sent.credential
 	switch {
 	case in.iap:
-		return notApplicable("with IAP on, the service sees only IAP's service agent"), true
+		return notApplicable("IAP is on, so the service sees only IAP's service agent"), true
 	case in.isPublic():
 		return notApplicable("not needed: " + in.anyone()), true
 	case in.gen1 && in.delivery:
@@ -139,9 +139,9 @@ func (in *Invocation) noIdentityToJudge() (Finding, bool) {
 	case in.delivery || in.sent.config:
 		return in.unnamedCaller(), true
 	case in.sent.known && c.Kind != credential.IDToken && !in.sent.supposed && !in.sent.config:
-		return notApplicable("a credential that is rejected names no principal"), true
+		return notApplicable("the credential is rejected, so there is no principal to ask about"), true
 	}
-	return Finding{Message: "who calls is not known", Gather: in.gatherCaller()}, true
+	return Finding{Message: "the caller is unknown", Gather: in.gatherCaller()}, true
 }
 
 // unnamedCaller answers where a configured caller uses a default identity that
@@ -149,7 +149,7 @@ func (in *Invocation) noIdentityToJudge() (Finding, bool) {
 func (in *Invocation) unnamedCaller() Finding {
 	message := "the configuration names no service account"
 	if in.projectNumber() == "" {
-		message += ", and the default one is named by the project's number, which is not known"
+		message += ", and the name of the default one contains the project's number, which is unknown"
 	}
 	if n := in.configured().Note; n != "" {
 		message += " (" + n + ")"
@@ -173,9 +173,9 @@ func (in *Invocation) grantFinding(id iam.Identity, who string, fixes func() []F
 	case d.State == iam.Granted:
 		return pass(fmt.Sprintf("%s has %s through %s on %s", subject(who), in.permission, d.Binding.Role, in.layers[d.Binding.Layer].Resource), in.cite(d.Binding))
 	case who == "":
-		return Finding{Message: "the token names no e-mail, so the caller cannot be matched with a member", Gather: in.gatherCaller(), Fixes: in.mint()}
+		return Finding{Message: "the token has no e-mail, so the caller cannot be matched with a member", Gather: in.gatherCaller(), Fixes: in.mint()}
 	case d.State == iam.Unknown:
-		return Finding{Message: fmt.Sprintf("whether %s has %s is not known: %s", subject(who), in.permission, in.openReason(d)),
+		return Finding{Message: fmt.Sprintf("it is unknown whether %s has %s: %s", subject(who), in.permission, in.openReason(d)),
 			Cites: in.citeOpen(d), Gather: in.gatherOpen(d), Fixes: fixes()}
 	}
 	f := fail(fmt.Sprintf("%s does not have %s on %s", who, in.permission, in.resource()), Answer{Status: 403, Log: notAuthenticated}, in.layers[0].source.At("/bindings"))
@@ -224,7 +224,7 @@ func (in *Invocation) because(l layer) string {
 
 var accessNotDenied = Check{
 	ID:    "access-not-denied",
-	Title: "no deny policy applies",
+	Title: "deny policies",
 	Doc: `A deny policy on the project, a folder or the organization beats every grant. Cloud Run's run.routes.invoke can be
 denied, also through the permission group run.googleapis.com/routes.*; the invocation of a gen1 function cannot. A denial
 condition that cannot be evaluated denies.`,
@@ -257,7 +257,7 @@ func (in *Invocation) denyFinding() Finding {
 	case d.State == iam.NotGranted:
 		return notApplicable("nothing is granted that a deny rule could block")
 	}
-	return Finding{Message: "whether a deny rule stops the caller is not known: " + d.Reason, Cites: []evidence.Source{cite}, Gather: in.gatherOpen(d)}
+	return Finding{Message: "it is unknown whether a deny rule stops the caller: " + d.Reason, Cites: []evidence.Source{cite}, Gather: in.gatherOpen(d)}
 }
 
 // denyUnread answers where deny policies were not read. One that is known to
@@ -270,27 +270,27 @@ func (in *Invocation) denyUnread() Finding {
 		for _, name := range listed.Names {
 			commands = append(commands, readDenyPolicy(name)...)
 		}
-		return unknown("deny policies are there, and their rules were not read", commands...)
+		return unknown("there are deny policies, but their rules were not read", commands...)
 	}
 	return assume("deny-policies.json", "deny policies were not read"+reasonOf(in.DenyPolicies), text, in.listDenyPolicies()...)
 }
 
 var accessBoundary = Check{
 	ID:    "access-boundary",
-	Title: "no principal access boundary blocks it",
-	Doc: `Up to enforcement version 3, principal access boundary policies do not cover run.routes.invoke, so that they do not block
-a Cloud Run service or a v2 function; for version 4, the default, that is not established. From version 3 they cover
-cloudfunctions.googleapis.com/*, so that they can block a gen1 function, and from version 2 IAP.`,
+	Title: "principal access boundary",
+	Doc: `Up to enforcement version 3, principal access boundary policies do not cover run.routes.invoke, so they do not block
+a Cloud Run service or a v2 function; for version 4, the default, it is unknown. From version 3 they cover
+cloudfunctions.googleapis.com/*, so they can block a gen1 function, and from version 2 they can block IAP.`,
 	Ref:        "https://docs.cloud.google.com/iam/docs/pab-blocked-permissions",
 	Confidence: Documented,
 	Run: func(in *Invocation) Finding {
 		switch {
 		case !in.gen1:
-			return notApplicable("principal access boundaries do not cover run.routes.invoke up to version 3; of version 4 that is not known")
+			return notApplicable("principal access boundaries up to version 3 do not cover run.routes.invoke; it is unknown whether version 4 does")
 		case in.isPublic() || in.delivery || in.identity.Anonymous:
-			return notApplicable("no principal is asked for")
+			return notApplicable("no principal is needed")
 		}
-		return assume("", "principal access boundaries are in no document of a case", "no principal access boundary of the caller blocks "+in.permission,
+		return assume("", "diagnose cannot check principal access boundaries", "no principal access boundary of the caller blocks "+in.permission,
 			shell(gcp.ListAccessBoundaries(""))...)
 	},
 }
@@ -320,9 +320,9 @@ func (in *Invocation) almostBound(id iam.Identity) []nearMiss {
 		on := in.layers[b.Layer].Resource
 		switch {
 		case b.Membership == iam.Granted && b.Carries == iam.Granted && b.Condition.State == iam.NotGranted:
-			add("access-condition", in.cite(b), "the condition of %s on %s does not hold: %s", b.Role, on, b.Condition.Reason)
+			add("access-condition", in.cite(b), "the condition of %s on %s is not true: %s", b.Role, on, b.Condition.Reason)
 		case b.Membership == iam.Granted && b.Carries == iam.NotGranted && invokerLike(b.Role):
-			add("access-role-effective", in.cite(b), "%s on %s does not carry %s", b.Role, on, in.permission)
+			add("access-role-effective", in.cite(b), "%s on %s does not include %s", b.Role, on, in.permission)
 		}
 	}
 	return out
@@ -369,7 +369,7 @@ func (in *Invocation) onFunction(id iam.Identity) []nearMiss {
 		a := in.question(permission, id).Allow([]iam.Layer{{Level: iam.Function, Policy: p}})
 		for _, b := range a.Bindings {
 			if b.State == iam.Granted && len(out) == 0 {
-				out = append(out, nearMiss{"access-resource", fmt.Sprintf("%s is bound on the function, which counts for nothing; it belongs on its Cloud Run service", b.Role),
+				out = append(out, nearMiss{"access-resource", fmt.Sprintf("%s is granted on the function, which has no effect; grant it on the function's Cloud Run service", b.Role),
 					in.FunctionPolicy.Source.At(fmt.Sprintf("/bindings/%d", b.Binding))})
 			}
 		}
@@ -420,28 +420,28 @@ func explanation(id, title, ref string, confidence Confidence, doc string) Check
 
 func noFixes() []Fix { return nil }
 
-var accessRoleEffective = explanation("access-role-effective", "the roles bound carry the permission",
+var accessRoleEffective = explanation("access-role-effective", "permissions of the bound roles",
 	"https://docs.cloud.google.com/run/docs/securing/managing-access", Source,
-	`A role counts only through the permissions in it. roles/cloudfunctions.invoker carries the permission of gen1 functions
-only, and roles/run.viewer none that invokes.`)
+	`Only the permissions in a role count. roles/cloudfunctions.invoker includes only the permission to invoke gen1 functions,
+and roles/run.viewer none to invoke anything.`)
 
-var accessResource = explanation("access-resource", "the binding is on the Cloud Run service or above it",
+var accessResource = explanation("access-resource", "resource of the binding",
 	"https://docs.cloud.google.com/functions/docs/securing/managing-access-iam", Source,
-	`A v2 function is invoked through its Cloud Run service, and IAM is asked about that service. A binding on the function
-resource succeeds and grants no invocation.`)
+	`A v2 function is invoked through its Cloud Run service, so IAM checks the policy of that service. Google accepts a
+binding on the function, but it does not let anyone invoke.`)
 
-var accessMemberLive = explanation("access-member-live", "the bound members exist and are spelt right",
+var accessMemberLive = explanation("access-member-live", "spelling and state of the bound members",
 	"https://docs.cloud.google.com/iam/docs/principal-identifiers", Documented,
-	`A member written deleted:… is the tombstone of an account; an account made again under the same e-mail is another one.
-A misspelt e-mail or a service account of another project is a member of its own.`)
+	`A member that starts with deleted: is an account that no longer exists; a new account with the same e-mail is a
+different one. A misspelt e-mail, or a service account of another project, is a different member too.`)
 
-var accessMemberKind = explanation("access-member-kind", "the bound members can present a Google ID token",
+var accessMemberKind = explanation("access-member-kind", "kind of the bound members",
 	"https://docs.cloud.google.com/iam/docs/federated-identity-supported-services", Documented,
 	`Workforce and workload identity federation do not reach run.routes.invoke directly: such a principal has no Google ID
-token of its own and must impersonate a service account, or pass IAP. projectOwner: and the Kubernetes form of
-serviceAccount: are no callers either.`)
+token and must impersonate a service account, or pass IAP. projectOwner: and the Kubernetes form of serviceAccount:
+cannot call either.`)
 
-var accessCondition = explanation("access-condition", "the conditions of the bindings hold",
+var accessCondition = explanation("access-condition", "conditions of the bindings",
 	"https://docs.cloud.google.com/iam/docs/conditions-attribute-reference", Documented,
-	`Cloud Run gives a condition the time, the request's path and host, and tags. A condition that uses another attribute,
-such as resource.name, never grants; one whose time has passed no longer does.`)
+	`A condition can use the time, the request's path and host, and tags. A condition that uses another attribute, such as
+resource.name, never grants; a condition with an end that has passed no longer does.`)

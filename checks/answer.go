@@ -10,10 +10,10 @@ var answerGate = Gate{"answer", "–", []Check{answerOrigin}}
 var answerOrigin = Check{
 	ID:    "answer-origin",
 	Title: "author of the answer",
-	Doc: `Not every 401, 403 or 404 is Google's judgement on the invocation: the container has its own, IAP, Cloud Armor,
-load balancers and API gateways have theirs, and so has a Google API called beside the service. Google's front end answers
-in HTML with a known sentence, and a refused request never reaches the container. What the container answered itself has
-passed every gate.`,
+	Doc: `Not every 401, 403 or 404 comes from Google's access check: the container has its own, IAP, Cloud Armor, load
+balancers and API gateways have theirs, and so has a Google API called beside the service. Google's front end answers
+in HTML with a known sentence, and a refused request never reaches the container. What the container answered itself
+has passed every gate.`,
 	Ref:        "https://docs.cloud.google.com/run/docs/troubleshooting",
 	Confidence: Reported,
 	Run: func(in *Invocation) Finding {
@@ -92,7 +92,7 @@ func (in *Invocation) heedContainer(v *Verdict) {
 	for i := range v.Findings {
 		if f := &v.Findings[i]; f.Outcome == Fail {
 			f.Outcome, f.Fixes, f.Assumes = Warn, nil, nil
-			f.Message += "; yet the request got through, so the documents are out of date, or the answer is to another request"
+			f.Message += "; yet the request got through, so the documents are out of date, or the answer belongs to a different request"
 		}
 	}
 	v.Decision, v.Basis, v.Assumptions = Allowed, Assumed, in.onAnswer()

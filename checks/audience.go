@@ -61,13 +61,13 @@ func (a Audiences) Accepts(aud string, person bool) AudienceMatch {
 	case !a.Gen1 && strings.HasSuffix(aud, "/") && slices.Contains(append(a.URLs, a.Functions...), strings.TrimSuffix(aud, "/")):
 		return AudienceMatch{State: iam.Granted, Reason: fmt.Sprintf("aud is %q; the trailing slash is accepted", aud)}
 	case aud == gcp.GcloudClient && person:
-		return AudienceMatch{State: iam.Granted, Reason: "aud is gcloud's own client, which is accepted for people"}
+		return AudienceMatch{State: iam.Granted, Reason: "aud is gcloud's own client, which Cloud Run accepts for people"}
 	case aud == gcp.GcloudClient:
 		return AudienceMatch{Reason: "aud is gcloud's own client in a service account's token; Google documents that only for people"}
 	case aud == gcp.ADCClient:
-		return AudienceMatch{Reason: "aud is the client of application default credentials; it was seen to pass the audience check, and is not documented"}
+		return AudienceMatch{Reason: "aud is the client of application default credentials; it passed the audience check in practice, but Google does not document it"}
 	case aud == "":
-		return AudienceMatch{State: iam.NotGranted, Reason: "the token names no audience"}
+		return AudienceMatch{State: iam.NotGranted, Reason: "the token has no audience"}
 	}
 	return a.near(aud)
 }
@@ -79,45 +79,45 @@ func (a Audiences) near(aud string) AudienceMatch {
 	}
 	want := a.wanted()
 	if strings.HasSuffix(aud, gcp.OAuthClientSuffix) {
-		return refused("aud is the OAuth client %q; of clients only gcloud's own is accepted without being a custom audience of the service%s", aud, want)
+		return refused("aud is the OAuth client %q; Cloud Run accepts only gcloud's own client, unless the service has this one as a custom audience%s", aud, want)
 	}
 	u, err := url.Parse(aud)
 	if err != nil || u.Host == "" {
-		return refused("got aud %q%s", aud, want)
+		return refused("the token is for %q%s", aud, want)
 	}
 	h := gcp.ParseHost(u.Hostname())
 	switch {
 	case u.RawQuery != "" || u.Fragment != "":
-		return refused("aud %q carries a query or fragment, which matches nothing%s", aud, want)
+		return refused("aud %q has a query or fragment, so it matches no service%s", aud, want)
 	case u.Scheme == "http" && (h.Kind == gcp.RunHost || h.Kind == gcp.FunctionsHost):
-		return refused("aud %q is http, the audience is https%s", aud, want)
+		return refused("aud %q starts with http, not https%s", aud, want)
 	case h.Kind == gcp.RunHost && h.Tag != "":
-		return refused("aud %q is the URL of the tag %q; the audience stays that of the service%s", aud, h.Tag, want)
+		return refused("aud %q is the URL of the tag %q, and the audience must be the service's own URL%s", aud, h.Tag, want)
 	case h.Kind == gcp.FunctionsHost:
 		return a.nearFunction(aud, u, want)
 	case h.Kind == gcp.RunHost && !a.Gen1:
 		return a.nearRun(aud, u, h, want)
 	case h.Kind == gcp.CustomHost:
-		return refused("aud %q is a domain of your own, which counts only as a custom audience%s", aud, want)
+		return refused("aud %q is a custom domain, which Cloud Run accepts only as a custom audience of the service%s", aud, want)
 	}
-	return refused("got aud %q%s", aud, want)
+	return refused("the token is for %q%s", aud, want)
 }
 
 func (a Audiences) nearFunction(aud string, u *url.URL, want string) AudienceMatch {
 	answer := AudienceMatch{State: iam.NotGranted, Custom: !a.CustomKnown && !a.Gen1}
 	switch {
 	case gcp.FunctionOf(u) == "":
-		answer.Reason = fmt.Sprintf("aud %q lacks the function's name%s", aud, want)
+		answer.Reason = fmt.Sprintf("aud %q does not include the function's name%s", aud, want)
 	case len(a.Functions) == 0 && !a.Gen1 && len(a.URLs) == 0:
-		return AudienceMatch{Reason: fmt.Sprintf("got aud %q, and the URL of the function is not known", aud)}
+		return AudienceMatch{Reason: fmt.Sprintf("the token is for %q, and the URL of the function is unknown", aud)}
 	case a.Gen1 && len(a.Functions) == 0:
-		return AudienceMatch{Reason: fmt.Sprintf("got aud %q, and the URL of the function is not known", aud)}
+		return AudienceMatch{Reason: fmt.Sprintf("the token is for %q, and the URL of the function is unknown", aud)}
 	case a.Gen1 && slices.Contains(a.Functions, strings.TrimSuffix(aud, "/")):
-		return AudienceMatch{Reason: fmt.Sprintf("aud %q ends in a slash; whether a gen1 function accepts that is not documented%s", aud, want)}
+		return AudienceMatch{Reason: fmt.Sprintf("aud %q ends in a slash; Google does not document whether a gen1 function accepts that%s", aud, want)}
 	case len(a.Functions) > 0 && strings.HasPrefix(aud, a.Functions[0]+"/"):
-		answer.Reason = fmt.Sprintf("aud %q carries a path behind the function's name%s", aud, want)
+		answer.Reason = fmt.Sprintf("aud %q has a path after the function's name%s", aud, want)
 	default:
-		answer.Reason = fmt.Sprintf("aud %q names another function%s", aud, want)
+		answer.Reason = fmt.Sprintf("the token is for another function (aud %q)%s", aud, want)
 	}
 	return answer
 }
@@ -126,21 +126,21 @@ func (a Audiences) nearRun(aud string, u *url.URL, h gcp.Host, want string) Audi
 	base := gcp.Origin(u)
 	if strings.Trim(u.Path, "/") != "" && (slices.Contains(a.URLs, base) || len(a.URLs) == 0) {
 		return AudienceMatch{State: iam.Granted, Reason: fmt.Sprintf("aud is %q, the service's URL with a path", aud),
-			Supposed: fmt.Sprintf("a path behind the URL is accepted in practice; set the audience to %s to be sure", base)}
+			Supposed: fmt.Sprintf("a path after the URL is accepted in practice; set the audience to %s to be sure", base)}
 	}
 	if slices.Contains(a.URLs, strings.ToLower(strings.TrimSuffix(base, ":"+u.Port()))) {
-		return AudienceMatch{Reason: fmt.Sprintf("aud %q differs from the service's URL in its port or case; whether that is accepted is not documented%s", aud, want)}
+		return AudienceMatch{Reason: fmt.Sprintf("aud %q differs from the service's URL in its port or case; Google does not document whether that is accepted%s", aud, want)}
 	}
 	for _, known := range a.URLs {
 		k := gcp.HostOf(known)
 		if k.Service != "" && k.Service == h.Service && k.Name != h.Name && k.Tag == "" && (k.Number == "") != (h.Number == "") {
-			return AudienceMatch{Reason: fmt.Sprintf("aud %q looks like the other URL of the same service, which the evidence does not list%s", aud, want)}
+			return AudienceMatch{Reason: fmt.Sprintf("aud %q looks like the other URL of the same service, but the evidence does not list it%s", aud, want)}
 		}
 	}
 	if len(a.URLs) == 0 {
-		return AudienceMatch{Reason: fmt.Sprintf("got aud %q, and the URLs of the service are not known", aud)}
+		return AudienceMatch{Reason: fmt.Sprintf("the token is for %q, and the URLs of the service are unknown", aud)}
 	}
-	return AudienceMatch{State: iam.NotGranted, Custom: !a.CustomKnown, Reason: fmt.Sprintf("aud %q is another service%s", aud, want)}
+	return AudienceMatch{State: iam.NotGranted, Custom: !a.CustomKnown, Reason: fmt.Sprintf("the token is for another service (aud %q)%s", aud, want)}
 }
 
 func (a Audiences) wanted() string {

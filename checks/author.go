@@ -104,19 +104,19 @@ func (in *Invocation) byShape(r evidence.Response) authorship {
 	case r.Status/100 == 3 && in.upgradesToHTTPS(r.Header):
 		return authorship{who: frontEnd, basis: "a redirect to the same URL over https"}
 	case strings.Contains(r.Body, "Permission '") && strings.Contains(r.Body, "' denied"):
-		return authorship{who: googleAPI, basis: "the body names a permission of the control plane, not of invocation"}
+		return authorship{who: googleAPI, basis: "the body names a permission to manage the service, not to invoke it"}
 	case in.host.Kind == gcp.APIHost || in.host.Kind == gcp.NoHost && apiError(r.Body):
-		return authorship{who: googleAPI, basis: "the answer is an error of a Google API, and the call no invocation"}
+		return authorship{who: googleAPI, basis: "the answer is an error of a Google API, so the call did not invoke the service"}
 	case isJSON(r):
-		return authorship{who: container, basis: "the body is JSON, and the front end answers in HTML"}
+		return authorship{who: container, basis: "the body is JSON, but Google's front end answers in HTML"}
 	case r.Header.Get("X-Powered-By") != "":
-		return authorship{who: container, basis: "it sets X-Powered-By, which the front end does not"}
+		return authorship{who: container, basis: "it sets X-Powered-By, which Google's front end does not"}
 	case ownCookie(r):
-		return authorship{who: container, basis: "it sets a cookie, which the front end does not"}
+		return authorship{who: container, basis: "it sets a cookie, which Google's front end does not"}
 	case r.Status/100 == 2:
 		return authorship{who: container, basis: fmt.Sprintf("the status is %d", r.Status)}
 	case r.Status/100 == 3 && r.Header.Get("Location") != "" && in.url != nil && in.url.Scheme == "https":
-		return authorship{who: container, basis: "the front end redirects http only"}
+		return authorship{who: container, basis: "Google's front end redirects only http"}
 	}
 	return authorship{}
 }

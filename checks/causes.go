@@ -37,7 +37,7 @@ func (in *Invocation) candidates(o *Observation) []candidate {
 
 // otherService: the answer may be another service's.
 func (in *Invocation) otherService() candidate {
-	return perhaps(routeHost, "another service answered: the host, region or name is another one", in.describe()...).
+	return perhaps(routeHost, "another service answered: the host, region or name is wrong", in.describe()...).
 		outdated("another service answered: compare the URL that was called with " + in.describedBy())
 }
 
@@ -56,18 +56,18 @@ func (in *Invocation) causes401(o *Observation) []candidate {
 	}
 	var out []candidate
 	if in.firebaseClient() && !in.credentialKnown() {
-		out = append(out, surely(credentialKind, "the app sent its Firebase user token, which is no Google ID token: "+
+		out = append(out, surely(credentialKind, "the app sent its Firebase user token, which is not a Google ID token: "+
 			"Cloud Run refuses it, whatever IAM grants", token))
 	}
 	out = append(out,
-		perhaps(tokenAudience, "the token's audience is not the service's", token).
-			outdated("another token was sent than the one given; or "+in.describedBy()+
+		perhaps(tokenAudience, "the token is for another service", token).
+			outdated("the caller sent a different token than the one given; or "+in.describedBy()+
 				" is out of date, and a custom audience was removed"),
 		perhaps(tokenExpiry, "the token has expired", token),
-		perhaps(credentialKind, "an access token or another credential that is no ID token was sent", token).
-			outdated("an access token or another credential was sent than the one given"),
-		perhaps(tokenIssuer, "the token is of another issuer", token),
-		perhaps(tokenSignature, "the token was cut or changed on the way, so that its signature is wrong", token),
+		perhaps(credentialKind, "the caller sent an access token or another credential that is not an ID token", token).
+			outdated("the caller sent a different credential than the one given"),
+		perhaps(tokenIssuer, "Google did not issue the token", token),
+		perhaps(tokenSignature, "the token was cut or changed on the way, so its signature is wrong", token),
 		perhaps(credentialHeader, "a forwarded X-Serverless-Authorization overrides Authorization"),
 	)
 	if o.Author == "" {
@@ -95,7 +95,7 @@ func (in *Invocation) notPublicThen(o *Observation) candidate {
 	document, what := "service.json", "the invoker IAM check was on"
 	if b := in.public.Binding; b != nil {
 		document = in.layers[b.Layer].document
-		what = "a deployment or an organization policy took the grant of allUsers away"
+		what = "a deployment or an organization policy removed the grant to allUsers"
 	}
 	return perhaps(accessPublic, "", in.changeLogs()...).outdated(fmt.Sprintf(
 		"the service was not public when it answered %d: %s may be out of date (%s)", o.Status, document, what))
@@ -113,7 +113,7 @@ func (in *Invocation) causes403(o *Observation) []candidate {
 			in.readPolicy(in.layers[0])...)
 		return []candidate{agent.outdated("Cloud Run refused IAP's service agent: the policy has changed since"), deny}
 	}
-	out := append(in.missingCredential(), perhaps(accessGranted, "the caller is known and does not have the permission",
+	out := append(in.missingCredential(), perhaps(accessGranted, "the caller does not have the permission",
 		in.readPolicy(in.layers[0])...).outdated("the grant had not propagated, or the evidence is newer than the answer: "+
 		"a policy takes about two minutes, sometimes more than seven, a group longer"))
 	if in.credentialKnown() && in.sent.credential.Kind != credential.None {
@@ -135,11 +135,11 @@ func (in *Invocation) causes403(o *Observation) []candidate {
 func (in *Invocation) missingCredential() []candidate {
 	switch {
 	case in.sent.supposed && in.request.Principal != "":
-		return []candidate{surely(credentialPresent, "no ID token was sent, or that of another caller: "+
-			"a 403 does not tell this from a missing role", in.gatherCaller()...)}
+		return []candidate{surely(credentialPresent, "the caller sent no ID token, or the token of someone else: "+
+			"a 403 looks the same for a missing role", in.gatherCaller()...)}
 	case !in.sent.known:
-		return []candidate{surely(credentialPresent, "no credential was sent: neither the page nor the log tells this "+
-			"from a missing role", in.gatherCaller()...)}
+		return []candidate{surely(credentialPresent, "the caller sent no credential: the page and the log look the same "+
+			"for a missing role", in.gatherCaller()...)}
 	}
 	return nil
 }
@@ -156,7 +156,7 @@ func (in *Invocation) byPerimeter() []candidate {
 	if !in.perimeterWrites(403) {
 		return nil
 	}
-	return []candidate{seldom(ingressPerimeter, "a VPC-SC perimeter refused it: the policy audit log would show "+
+	return []candidate{seldom(ingressPerimeter, "a VPC-SC perimeter refused it: the policy audit log shows that "+
 		"run.googleapis.com/HttpIngress", in.auditLogs()...)}
 }
 
@@ -165,7 +165,7 @@ func (in *Invocation) byArmor(o *Observation) []candidate {
 	if o.Author != "" || !in.balanced() && in.url != nil {
 		return nil
 	}
-	return []candidate{seldom(answerOrigin, "Cloud Armor refused it: the load balancer's log would show "+
+	return []candidate{seldom(answerOrigin, "Cloud Armor refused it: the load balancer's log shows that "+
 		"denied_by_security_policy", in.balancerLogs()...)}
 }
 
@@ -180,14 +180,14 @@ func (in *Invocation) causes404() []candidate {
 	document := in.describedBy() + " may be out of date"
 	if in.balanced() {
 		out = append(out, surely(routeHost, "the load balancer, its URL mask or the domain mapping leads to another service "+
-			"or to none: the run.app URL would tell", in.balancerLogs()...))
+			"or to none: try the run.app URL", in.balancerLogs()...))
 	}
 	out = append(out, perhaps(ingressSource, "ingress does not admit the source; nothing is logged then",
 		in.describe()...))
 	if !in.balanced() {
-		out = append(out, perhaps(routeHost, "the host, region or name is another one", in.describe()...).
-			outdated("the host that was called, or the Host header that a proxy forwarded, is another one: "+
-				"the front end finds the service by it"))
+		out = append(out, perhaps(routeHost, "the host, region or name is wrong", in.describe()...).
+			outdated("the caller used a wrong host, or a proxy forwarded a wrong Host header: "+
+				"Google finds the service by that name"))
 	}
 	path := perhaps(routePath, in.pathWord())
 	path.always = in.url == nil
@@ -199,7 +199,7 @@ func (in *Invocation) causes404() []candidate {
 	}
 	out = append(out,
 		perhaps(ingressSource, "", in.describe()...).
-			outdated("ingress does not admit the source any more: "+document+"; nothing is logged then"),
+			outdated("ingress no longer admits the source: "+document+"; nothing is logged then"),
 		perhaps(serviceTraffic, "no revision has the tag of the host"))
 	if in.perimeterWrites(404) {
 		out = append(out, seldom(ingressPerimeter, "a VPC-SC perimeter refused it", in.auditLogs()...))
@@ -212,7 +212,7 @@ func (in *Invocation) pathWord() string {
 	case in.host.Kind == gcp.FunctionsHost:
 		return "the path does not name the function"
 	case in.host.Kind == gcp.NoHost || in.url != nil && in.url.Path == "/healthz":
-		return "the exact path /healthz is the front end's own"
+		return "Google's front end keeps the exact path /healthz for itself"
 	}
 	return ""
 }

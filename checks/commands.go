@@ -106,7 +106,7 @@ func (in *Invocation) gatherCaller() []Command {
 		member := cmp.Or(in.ownMember(), "serviceAccount:"+gcp.AccountWord)
 		return in.call(member, in.audiences.Preferred()).Commands
 	}
-	return []Command{{Argv: []string{"diagnose", "invoke", "--token-file", "TOKEN_FILE"}, Note: "the credential as it was sent, or --principal for a supposed caller"}}
+	return []Command{{Argv: []string{"diagnose", "invoke", "--token-file", "TOKEN_FILE"}, Note: "the credential as it was sent, or --principal to ask about a caller"}}
 }
 
 // logs reads the newest log entries of the project that match a filter.

@@ -14,10 +14,10 @@ var credentialGate = Gate{"credential", "403, 401", []Check{credentialPresent, c
 
 var credentialPresent = Check{
 	ID:    "credential-present",
-	Title: "the request carries a credential",
-	Doc: `A private service answers 403 to a request without credential; the log then says "not authenticated", as it also does
-for a known caller without the role. A browser never attaches an ID token by itself, and a CORS preflight (OPTIONS) never
-carries one.`,
+	Title: "credential in the request",
+	Doc: `A private service answers 403 to a request without a credential. The log then says "not authenticated", but
+Google logs the same for a known caller without the role. A browser never attaches an ID token by itself, and a CORS
+preflight (OPTIONS) never has one.`,
 	Ref:        "https://docs.cloud.google.com/run/docs/troubleshooting",
 	Confidence: Documented,
 	Run: func(in *Invocation) Finding {
@@ -34,11 +34,11 @@ carries one.`,
 			if in.isPublic() {
 				return notApplicable("not needed: " + in.anyone())
 			}
-			return unknown("what credential the request carries is not known", in.gatherCaller()...)
+			return unknown("it is unknown which credential the request has", in.gatherCaller()...)
 		case c.Kind != credential.None || in.sent.supposed:
 			return pass(in.sentWhat(), in.sent.source)
 		case in.isPublic():
-			return notApplicable("no credential, and none is needed: " + in.anyone())
+			return notApplicable("the request has no credential and needs none: " + in.anyone())
 		}
 		f := fail(in.absence(), Answer{Status: 403, Log: notAuthenticated}, in.sent.source)
 		f.Fixes = in.mint()
@@ -47,7 +47,7 @@ carries one.`,
 		}
 		if in.ownUnread() && !in.refusedByFrontEnd(401, 403) {
 			f.Outcome, f.Fixes = Unknown, nil
-			f.Message = "the request carries no credential, and whether the service is public is not known: " + in.ownPolicyName() + " was not read"
+			f.Message = "the request has no credential, and it is unknown whether the service is public: " + in.ownPolicyName() + " was not read"
 			f.Gather = in.readPolicy(in.layers[0])
 			return f
 		}
@@ -65,7 +65,7 @@ func (in *Invocation) twoCallers() (Finding, bool) {
 	if asked == "" || who == "" || in.sent.supposed || in.sent.config || strings.EqualFold(asked, who) {
 		return Finding{}, false
 	}
-	f := unknown(fmt.Sprintf("two callers are named: the token is that of %s, and the question is about %s; leave one out", who, asked))
+	f := unknown(fmt.Sprintf("there are two callers: the token belongs to %s, but the question is about %s; leave one out", who, asked))
 	f.Cites = []evidence.Source{in.sent.source, in.Request.Source.At("/principal")}
 	return f, true
 }
@@ -77,11 +77,11 @@ func (in *Invocation) sentWhat() string {
 	case in.sent.config:
 		return fmt.Sprintf("%s is configured to send %s", cmp.Or(in.configured().Kind, "the caller"), an(in.sent.credential.Kind.String()))
 	case in.sent.supposed && federatedWhy(in.principal) != "":
-		return "supposing that " + in.principal + " calls"
+		return "assuming that " + in.principal + " calls"
 	case in.sent.supposed:
-		return fmt.Sprintf("supposing a correct ID token of %s", in.principal)
+		return fmt.Sprintf("assuming a correct ID token of %s", in.principal)
 	}
-	return "the request carries " + an(in.sent.credential.Kind.String())
+	return "the request has " + an(in.sent.credential.Kind.String())
 }
 
 func an(noun string) string {
@@ -95,22 +95,22 @@ func an(noun string) string {
 func (in *Invocation) absence() string {
 	switch {
 	case in.request.Method == "OPTIONS":
-		return "a CORS preflight (OPTIONS) never carries a credential, and the service is private"
+		return "a CORS preflight (OPTIONS) never has a credential, and the service is private"
 	case in.sent.config:
 		return fmt.Sprintf("%s is configured to send no token, and the service is private", cmp.Or(in.configured().Kind, "the caller"))
 	case in.request.Headers.Get("X-Goog-Api-Key") != "" || in.request.Headers.Get("X-Api-Key") != "" || (in.url != nil && in.url.Query().Has("key")):
-		return "the request carries an API key, which is no credential here, and the service is private"
+		return "the request has only an API key, which Cloud Run does not accept, and the service is private"
 	case in.client == "browser":
-		return "a browser sends no ID token by itself, and the service is private"
+		return "a browser does not send an ID token by itself, and the service is private"
 	}
-	return "the request carries no credential, and the service is private"
+	return "the request has no credential, and the service is private"
 }
 
 var credentialHeader = Check{
 	ID:    "credential-header",
-	Title: "the credential is in the header that counts",
+	Title: "header with the credential",
 	Doc: `Cloud Run reads X-Serverless-Authorization if it is there, and else Authorization, each as "Bearer TOKEN". The other
-header is left for the application. Two values, or several tokens in one, are refused. A service that forwards the headers
+header is left to the application. Two values, or several tokens in one, are refused. A service that forwards the headers
 it received sends a token whose signature Cloud Run has removed.`,
 	Ref:        "https://docs.cloud.google.com/run/docs/authenticating/service-to-service",
 	Confidence: Documented,
@@ -120,7 +120,7 @@ it received sends a token whose signature Cloud Run has removed.`,
 			return notApplicable(iapJudges)
 		}
 		if in.sent.credential.Kind == credential.Several {
-			return in.refuse(withFixes(fail("the header holds several tokens, and one is expected", rejected, in.sent.source), in.mint()))
+			return in.refuse(withFixes(fail("the header has several tokens; it must have one", rejected, in.sent.source), in.mint()))
 		}
 		if sel == nil {
 			return notApplicable("no headers were recorded")
@@ -128,7 +128,7 @@ it received sends a token whose signature Cloud Run has removed.`,
 		src := in.Request.Source.At("/headers/" + sel.Header)
 		switch {
 		case sel.Duplicates > 1:
-			return in.refuse(withFixes(fail(fmt.Sprintf("the request carries %d %s headers, and one is expected", sel.Duplicates, sel.Header), rejected, src), in.mint()))
+			return in.refuse(withFixes(fail(fmt.Sprintf("the request has %d %s headers; it must have one", sel.Duplicates, sel.Header), rejected, src), in.mint()))
 		case sel.Malformed != "":
 			f := withFixes(fail(fmt.Sprintf("%s %s; it must be \"Bearer TOKEN\"", sel.Header, sel.Malformed), Answer{Status: 401, Also: []int{403}, Log: notAuthorized}, src), in.mint())
 			return in.refuse(f)
@@ -136,7 +136,7 @@ it received sends a token whose signature Cloud Run has removed.`,
 			f := fail("a forwarded X-Serverless-Authorization overrides the token in Authorization", rejected, src)
 			return in.refuse(withFixes(f, []Fix{in.dropForwarded()}))
 		case sel.Other != nil:
-			return warn(strings.Join(append([]string{sel.Header + " counts, and " + sel.OtherHeader + " is left for the application"}, sel.Notes...), "; "), src)
+			return warn(strings.Join(append([]string{sel.Header + " counts, and " + sel.OtherHeader + " is left to the application"}, sel.Notes...), "; "), src)
 		}
 		return pass(strings.Join(append([]string{sel.Header + " has the credential"}, sel.Notes...), "; "), src)
 	},
@@ -182,10 +182,11 @@ func (in *Invocation) dropForwarded() Fix {
 
 var credentialKind = Check{
 	ID:    "credential-kind",
-	Title: "the credential is an ID token",
-	Doc: `Cloud Run takes a Google-signed ID token and nothing else: an OAuth access token (ya29.…), an API key or an opaque
-string is answered with 401. A federated identity, a Kubernetes service account or an agent has no Google ID token of its
-own and must impersonate a service account. An access token is right where the target is a Google API, such as starting a Cloud Run job.`,
+	Title: "kind of credential",
+	Doc: `Cloud Run takes a Google-signed ID token and nothing else: an OAuth access token (ya29.…), an API key or an
+opaque string gets 401. A federated identity, a Kubernetes service account or an agent has no Google ID token and must
+impersonate a service account. An access token is right where the target is a Google API, such as starting a Cloud Run
+job.`,
 	Ref:        "https://docs.cloud.google.com/run/docs/authenticating/service-to-service",
 	Confidence: Documented,
 	Run: func(in *Invocation) Finding {
@@ -216,5 +217,5 @@ own and must impersonate a service account. An access token is right where the t
 // noCredentialKnown answers the questions about a credential that was not
 // recorded: they stay open behind credential-present.
 func (in *Invocation) noCredentialKnown() Finding {
-	return notApplicable("what credential the request carries is not known")
+	return notApplicable("it is unknown which credential the request has")
 }

@@ -72,7 +72,7 @@ func changeRequest(s evidence.Snapshot, change func(*evidence.Request)) evidence
 var answerPreflight = Fix{
 	ID:      "answer-preflight",
 	Summary: "Serve page and service from one origin, or let a load balancer or API gateway in front answer OPTIONS",
-	Caution: "diagnose cannot check what stands in front of the service",
+	Caution: "diagnose cannot check what is in front of the service",
 }
 
 // callFrom proposes to send the request from an origin that ingress admits.
@@ -167,7 +167,7 @@ func (in *Invocation) addCustomAudience(aud string) Fix {
 		ID: "add-custom-audience", Summary: fmt.Sprintf("Let the service accept the audience %s", aud),
 		Commands:  shell(in.serviceName().AddCustomAudience(aud)),
 		Terraform: terraformAttribute(in.terraformService(), "custom_audiences", all),
-		Caution:   "this makes a new revision; every token that Google mints for that audience is then accepted",
+		Caution:   "this creates a new revision; Cloud Run then accepts every Google token for that audience",
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
 			return changeService(s, func(svc *runpb.Service) { svc.CustomAudiences = append(svc.CustomAudiences, aud) })
 		},
@@ -225,7 +225,7 @@ func (in *Invocation) exemptFromDeny(d iam.Denial, member string) Fix {
 		Commands: shell(on.UpdateDenyPolicy(id)),
 		Snippets: []Snippet{{Language: "json", Where: fmt.Sprintf("in rules[%d].denyRule of POLICY_FILE", d.Rule),
 			Text: string(except)}},
-		Caution: "a deny policy is somebody's decision: ask its owner first",
+		Caution: "someone decided on this deny policy: ask its owner first",
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
 			all := slices.Clone(s.DenyPolicies.Or(nil))
 			all[d.Policy] = edit(all[d.Policy], func(p *denypb.Policy) {

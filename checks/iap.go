@@ -38,7 +38,7 @@ func iapCheck(c Check, run func(*Invocation) Finding) Check {
 		}
 		f := in.beforeIAP(c.ID, run)
 		if !in.service().GetIapEnabled() && (f.Outcome == Fail || f.Outcome == Pass) {
-			f.Assumes = append(f.Assumes, Assumption{Document: "service.json", Text: "IAP stands before the service, as the observed answer shows", Gather: in.describeService()})
+			f.Assumes = append(f.Assumes, Assumption{Document: "service.json", Text: "IAP is in front of the service, as the observed answer shows", Gather: in.describeService()})
 		}
 		return f
 	}
@@ -54,9 +54,9 @@ func (in *Invocation) beforeIAP(id string, run func(*Invocation) Finding) Findin
 	}
 	if s := in.iapAsksOthers(); s != "" && !in.preflightPasses() {
 		if id != "iap-credential" {
-			return notApplicable("IAP has " + s + ", so whom it takes the caller for is not known")
+			return notApplicable("IAP has " + s + ", so it is unknown who it thinks the caller is")
 		}
-		return unknown("IAP has " + s + ", and whom it then asks, and how, is not documented")
+		return unknown("IAP has " + s + ", and Google does not document how it then identifies callers")
 	}
 	f := run(in)
 	if f.Outcome != Fail {
@@ -64,7 +64,7 @@ func (in *Invocation) beforeIAP(id string, run func(*Invocation) Finding) Findin
 	}
 	if d := in.decide(iam.AccessViaIAP, iam.Anonymous()); d.State == iam.Unknown && d.Binding != nil {
 		f.Outcome, f.Fixes, f.Gather = Unknown, nil, in.gatherOpen(d)
-		f.Message += "; whether IAP asks anybody is not known: " + d.Reason
+		f.Message += "; it is unknown whether IAP asks callers to sign in: " + d.Reason
 		return f
 	}
 	f.Assumes = append(f.Assumes, Assumption{
@@ -176,7 +176,7 @@ func (in *Invocation) iapQuestion(id iam.Identity) iam.Question {
 // IAP API.
 func (in *Invocation) iapOpen() (Finding, bool) {
 	if d := in.decide(iam.AccessViaIAP, iam.Anonymous()); d.State == iam.Granted {
-		return pass(fmt.Sprintf("IAP asks nobody: allUsers has %s on %s", d.Binding.Role, in.iapLayer(d.Binding)), in.citeIAP(d.Binding)), true
+		return pass(fmt.Sprintf("IAP lets everyone through: allUsers has %s on %s", d.Binding.Role, in.iapLayer(d.Binding)), in.citeIAP(d.Binding)), true
 	}
 	if in.preflightPasses() {
 		return pass("IAP lets OPTIONS pass without a credential", in.IAPSettings.Source.At("/accessSettings/corsSettings/allowHttpOptions")), true
@@ -207,7 +207,7 @@ var iapCredential = iapCheck(Check{
 	ID: "iap-credential", Title: "credential for IAP", Ref: iapHowTo, Confidence: Documented,
 	Doc: `IAP reads the credential in Proxy-Authorization or Authorization, not the one in X-Serverless-Authorization. A program
 sends a Google ID token for IAP's OAuth client, or a JWT that a service account signed for the URL; a browser signs in and
-then sends IAP's cookie. Whether IAP takes OAuth access tokens is not established.`,
+then sends IAP's cookie. It is unknown whether IAP accepts OAuth access tokens.`,
 }, func(in *Invocation) Finding {
 	if f, two := in.twoCallers(); two {
 		return f
@@ -219,9 +219,9 @@ then sends IAP's cookie. Whether IAP takes OAuth access tokens is not establishe
 	c := got.credential
 	switch {
 	case !got.known:
-		return unknown("IAP is on, and it is not known what the request sends", in.gatherCaller()...)
+		return unknown("IAP is on, and it is unknown what the request sends", in.gatherCaller()...)
 	case got.supposed && federatedWhy(in.principal) != "":
-		return withFixes(unknown("IAP is on, and what it makes of "+in.principal+" is not known: "+federatedWhy(in.principal)), in.iapMint())
+		return withFixes(unknown("IAP is on, and it is unknown how it treats "+in.principal+": "+federatedWhy(in.principal)), in.iapMint())
 	case got.supposed || got.config && c.Kind == credential.IDToken:
 		return pass(in.sentWhat(), got.source)
 	case c.Kind == credential.None && in.iapSession():
@@ -231,7 +231,7 @@ then sends IAP's cookie. Whether IAP takes OAuth access tokens is not establishe
 	case c.Kind == credential.IDToken, c.Kind == credential.SelfSigned:
 		return pass("the request sends "+an(c.Kind.String()), got.source)
 	case c.Kind == credential.AccessToken:
-		return withFixes(unknown("whether IAP takes an OAuth access token is not established"), in.iapMint())
+		return withFixes(unknown("it is unknown whether IAP accepts an OAuth access token"), in.iapMint())
 	}
 	return withFixes(fail(fmt.Sprintf("IAP is on and does not take %s", an(c.Kind.String())), Answer{Status: 401}, cite, got.source), in.iapMint())
 })
@@ -252,7 +252,7 @@ func (in *Invocation) iapNone(cite evidence.Source) Finding {
 
 var iapPassed = iapCheck(Check{
 	ID: "iap-passed", Title: "permission to pass IAP", Ref: iapPage, Confidence: Documented,
-	Doc: `With IAP on, everybody meets IAP first, on every URL of the service: the caller needs
+	Doc: `With IAP on, IAP checks every caller first, on every URL of the service: the caller needs
 roles/iap.httpsResourceAccessor in IAP's own policy or above it, not run.invoker. Deny policies can deny it
 (iap.googleapis.com/webServiceVersions.accessViaIAP). Where allUsers has the role, IAP asks nobody to sign in.`,
 }, func(in *Invocation) Finding {
@@ -265,7 +265,7 @@ roles/iap.httpsResourceAccessor in IAP's own policy or above it, not run.invoker
 	case id.Anonymous:
 		return notApplicable("no credential, so there is nobody to ask about")
 	case !got.known, who == "" && !id.Google:
-		return notApplicable("who asks IAP is not known")
+		return notApplicable("the caller is unknown")
 	}
 	return in.iapAccess(id, who)
 })
@@ -295,7 +295,7 @@ func (in *Invocation) iapAccess(id iam.Identity, who string) Finding {
 	if d.Binding == nil && !in.IAPPolicy.Known() {
 		reason = "IAP's policy was not read" + reasonOf(in.IAPPolicy)
 	}
-	f := unknown(fmt.Sprintf("IAP is on, and whether %s may pass it is not known: %s", subject(who), reason), shell(in.iapName().GetPolicy())...)
+	f := unknown(fmt.Sprintf("IAP is on, and it is unknown whether %s may pass it: %s", subject(who), reason), shell(in.iapName().GetPolicy())...)
 	f.Cites, f.Fixes = []evidence.Source{in.Service.Source.At("/iapEnabled")}, in.grantAccessor(who)
 	return f
 }
@@ -304,7 +304,7 @@ var iapAgent = iapCheck(Check{
 	ID: "iap-agent", Title: "permission of IAP's service agent", Ref: iapPage, Confidence: Documented, Admits: true,
 	Doc: `Behind IAP, Cloud Run checks IAP's service agent ` + gcp.IAPAgent(gcp.ProjectNumberWord) + `, which needs
 run.routes.invoke on the service, even for people who have it themselves. The console grants it; gcloud and Terraform leave
-that to the user. allUsers with the invoker role, or the invoker check off, serve as well.`,
+that to the user. allUsers with the invoker role, or the invoker check off, works too.`,
 }, func(in *Invocation) Finding {
 	agent := in.iapAgent()
 	switch {
@@ -314,7 +314,7 @@ that to the user. allUsers with the invoker role, or the invoker check off, serv
 		how, cites := in.openToAll()
 		return pass("IAP's service agent needs no grant: "+how, cites...)
 	case agent == "":
-		return unknown("IAP's service agent is named by the project's number, which is not known", in.describeProject()...)
+		return unknown("the name of IAP's service agent contains the project's number, which is unknown", in.describeProject()...)
 	}
 	return in.grantFinding(in.checked, agent, func() []Fix { return []Fix{in.grantAgent(agent)} })
 })

@@ -12,9 +12,10 @@ import (
 
 var iapToken = iapCheck(Check{
 	ID: "iap-token", Title: "token for IAP", Ref: iapHowTo, Confidence: Documented,
-	Doc: `IAP refuses a token that has expired, is not valid yet, is not signed by Google, names no e-mail, or is for another
-audience. An ID token must be for IAP's OAuth client, or for one listed in accessSettings.oauthSettings.programmaticClients;
-a JWT that a service account signed must be for the URL that is called.`,
+	Doc: `IAP refuses a token that has expired, is not valid yet, is not signed by Google, has no e-mail, or is for
+another audience. An ID token must be for IAP's OAuth client, or for one listed in
+accessSettings.oauthSettings.programmaticClients; a JWT that a service account signed must be for the URL that is
+called.`,
 }, func(in *Invocation) Finding {
 	if _, open := in.iapOpen(); open {
 		return notApplicable("IAP asks for no token")
@@ -67,7 +68,7 @@ func (in *Invocation) iapSignature(got sent, refuse func(string, string) Finding
 	keys, known := in.Keys.Get()
 	switch {
 	case c.Signature == credential.SignatureRemoved:
-		return refuse("IAP refuses the token: its signature was removed by Cloud Run, so a container received it and passed it on", "")
+		return refuse("IAP refuses the token: Cloud Run removed its signature, so a container received it and passed it on", "")
 	case c.Signature == credential.SignatureMissing, c.Signature == credential.SignatureUndecodable:
 		return refuse("IAP refuses the token: its signature is "+c.Signature.String(), "")
 	case c.Kind == credential.SelfSigned:
@@ -82,7 +83,7 @@ func (in *Invocation) iapSignature(got sent, refuse func(string, string) Finding
 		return assume("jwks.json", "the signature was not verified: "+v.Reason, "the signature is Google's", needKeys...)
 	case credential.NoSuchKey:
 		f := refuse(fmt.Sprintf("IAP refuses the token: no key of the key set has its kid %q", c.Header.KeyID), "/header/kid")
-		f.Assumes = []Assumption{{Document: "jwks.json", Text: "the key set is Google's of the time of the call", Gather: needKeys}}
+		f.Assumes = []Assumption{{Document: "jwks.json", Text: "the key set is the one that Google had at the time of the call", Gather: needKeys}}
 		return f
 	default:
 		return refuse("IAP refuses the token: its signature does not verify: "+v.Reason, "")
@@ -94,7 +95,7 @@ func (in *Invocation) iapAudience(got sent) Finding {
 	c, src := got.credential, got.source.At("/aud")
 	auds := c.Claims.Audience
 	if len(auds) == 0 {
-		return withFixes(fail("IAP refuses the token: it names no audience", Answer{Status: 401}, src), in.iapMint())
+		return withFixes(fail("IAP refuses the token: it has no audience", Answer{Status: 401}, src), in.iapMint())
 	}
 	if c.Kind == credential.SelfSigned {
 		return in.iapURLAudience(auds, got)
@@ -109,11 +110,11 @@ func (in *Invocation) iapAudience(got sent) Finding {
 	case slices.ContainsFunc(auds, func(a string) bool { return slices.Contains(accepted, a) }):
 		return pass(fmt.Sprintf("aud %q is one of IAP's", auds[0]), src, in.IAPSettings.Source.At("/accessSettings/oauthSettings"))
 	case oauth.GetClientId().GetValue() == "" && isClient:
-		return assume("iap-settings.json", fmt.Sprintf("whether aud %q is IAP's OAuth client is not known", auds[0]), fmt.Sprintf("%q is IAP's OAuth client, or one of its programmatic clients", auds[0]), shell(in.iapName().GetIAPSettings())...)
+		return assume("iap-settings.json", fmt.Sprintf("it is unknown whether aud %q is IAP's OAuth client", auds[0]), fmt.Sprintf("%q is IAP's OAuth client, or one of its programmatic clients", auds[0]), shell(in.iapName().GetIAPSettings())...)
 	case isClient:
 		return withFixes(fail(fmt.Sprintf("IAP refuses the token: aud %q is not one of %q", auds[0], accepted), Answer{Status: 401}, src), in.iapMint())
 	}
-	return withFixes(fail(fmt.Sprintf("IAP refuses the token: aud %q is not an OAuth client of IAP's", auds[0]), Answer{Status: 401}, src), in.iapMint())
+	return withFixes(fail(fmt.Sprintf("IAP refuses the token: aud %q is not IAP's OAuth client", auds[0]), Answer{Status: 401}, src), in.iapMint())
 }
 
 // iapURLAudience judges the audience of a JWT that a service account signed:
@@ -121,7 +122,7 @@ func (in *Invocation) iapAudience(got sent) Finding {
 func (in *Invocation) iapURLAudience(auds []string, got sent) Finding {
 	src := got.source.At("/aud")
 	if in.url == nil {
-		return assume("request.json", "the URL that is called is not known", "the token's audience is the URL that is called")
+		return assume("request.json", "the URL of the request is unknown", "the token's audience is the URL that is called")
 	}
 	called := in.url.Scheme + "://" + in.url.Host + in.url.Path
 	for _, a := range auds {
@@ -131,9 +132,9 @@ func (in *Invocation) iapURLAudience(auds []string, got sent) Finding {
 		}
 	}
 	if u, err := url.Parse(auds[0]); err == nil && u.Host == in.url.Host {
-		return assume("", fmt.Sprintf("whether IAP takes aud %q for %s is not documented", auds[0], called), "IAP takes an audience of the same host")
+		return assume("", fmt.Sprintf("Google does not document whether IAP accepts aud %q for %s", auds[0], called), "IAP takes an audience of the same host")
 	}
-	return withFixes(fail(fmt.Sprintf("IAP refuses the token: aud must be %s, got %q", called, auds[0]), Answer{Status: 401}, src), in.iapMint())
+	return withFixes(fail(fmt.Sprintf("IAP refuses the token: aud must be %s, but is %q", called, auds[0]), Answer{Status: 401}, src), in.iapMint())
 }
 
 // worst returns the finding that weighs most, with what the others suppose.

@@ -36,7 +36,7 @@ func (in *Invocation) impersonate(o outsider) []Fix {
 			", and call with that account's ID token"
 	}
 	out := []Fix{joined("impersonate-service-account", summary,
-		"whoever can be that caller can then do whatever the account may", append(parts, call)...)}
+		"everyone who can be that caller can then do all that the account may do", append(parts, call)...)}
 	if o.kind == iam.Workforce {
 		out = append(out, in.iapForWorkforce(o))
 	}
@@ -134,7 +134,7 @@ func (in *Invocation) iapForWorkforce(o outsider) Fix {
 		Snippets: []Snippet{{Language: "yaml", Where: "in the settings of IAP (gcloud iap settings set)",
 			Text: "accessSettings:\n  identitySources:\n  - WORKFORCE_IDENTITY_FEDERATION\n" +
 				"  workforceIdentitySettings:\n    workforcePools:\n    - " + quoted(cmp.Or(workforcePool(o.member), "POOL"))}},
-		Caution: "diagnose cannot check what IAP makes of a workforce identity",
+		Caution: "diagnose cannot check how IAP treats a workforce identity",
 	}
 }
 

@@ -14,17 +14,17 @@ var ingressGate = Gate{"ingress", "404, 403", []Check{ingressSource, ingressPeri
 
 var ingressSource = Check{
 	ID:    "ingress-source",
-	Title: "ingress admits the request's source",
+	Title: "ingress setting",
 	Doc: `Ingress is independent of IAM, and both must pass. "internal" admits VPC networks of the project or its Shared VPC,
 internal load balancers, the VPC-SC perimeter and, on the run.app URL only, Google services of the same project;
 "internal-and-cloud-load-balancing" also the external Application Load Balancer. Everything else gets Google's 404 page,
-which is not logged, whatever token it carries.`,
+which is not logged, whatever token it has.`,
 	Ref:        "https://docs.cloud.google.com/run/docs/securing/ingress",
 	Confidence: Documented,
 	Run: func(in *Invocation) Finding {
 		setting, src, known := in.ingress()
 		if !known && !in.gen1 && in.refusedByFrontEnd(401, 403) {
-			return assume("service.json", "the ingress setting was not read", fmt.Sprintf("ingress admitted the request: the observed %d came from the access check, which stands behind it", in.seen.status), in.describe()...)
+			return assume("service.json", "the ingress setting was not read", fmt.Sprintf("ingress admitted the request: the observed %d came from the access check, which comes later", in.seen.status), in.describe()...)
 		}
 		if !known {
 			return unknown("the ingress setting was not read"+reasonOf(in.Service), in.describe()...)
@@ -94,7 +94,7 @@ func (in *Invocation) gen1Push() bool {
 func (in *Invocation) whyOutside(setting gcp.Ingress) string {
 	switch {
 	case setting == gcp.IngressNone:
-		return " nor from anywhere else; which status it answers is not documented"
+		return " nor from anywhere else; Google does not document the status"
 	case in.origin == evidence.GoogleService && in.host.Kind == gcp.CustomHost:
 		return ": Google services count as internal only on the run.app URL"
 	case in.foreign(in.configured().Project):
@@ -137,12 +137,12 @@ func (in *Invocation) ingressFixes(setting gcp.Ingress) []Fix {
 		return append(out, in.setIngress(gcp.IngressInternalAndLoadBalancer, ""))
 	}
 	return append(out, in.setIngress(gcp.IngressAll,
-		"this lets the whole internet reach the service; only IAM then stands before it"))
+		"this lets the whole internet reach the service; IAM is then the only protection"))
 }
 
 var ingressPerimeter = Check{
 	ID:    "ingress-perimeter",
-	Title: "no service perimeter refuses it",
+	Title: "VPC-SC perimeter",
 	Doc: `VPC Service Controls can refuse the request as run.googleapis.com/HttpIngress: 403 where ingress is all, else 404. No
 document of the service shows it; the policy audit log does.`,
 	Ref:        "https://docs.cloud.google.com/run/docs/troubleshooting",

@@ -185,7 +185,7 @@ func (in *Invocation) strayFunction() string {
 	if of.ID == "" || own.ID == "" || of.ID == own.ID && (of.Location == own.Location || own.Location == "") {
 		return ""
 	}
-	return fmt.Sprintf("the function runs on the service %s, and the one given is %s", of.ID, own.ID)
+	return fmt.Sprintf("the function runs on the service %s, but the service given is %s", of.ID, own.ID)
 }
 
 // triggered reports whether an Eventarc trigger was read that leads to this

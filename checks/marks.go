@@ -13,7 +13,7 @@ type mark struct {
 
 const (
 	signatureFix = "Verify a token that Cloud Run did not consume: send a second copy in another header, " +
-		"or trust the claims behind the invoker check"
+		"or trust the claims after the invoker check"
 	eventFix = "Send a CloudEvent: headers ce-id, ce-source, ce-type and ce-specversion"
 	proxyFix = "Look at the web server in the container: the request reached it"
 )
@@ -49,7 +49,7 @@ var marks = []mark{
 		"the Firebase SDK in the function refused the token that Cloud Run had accepted",
 		"Do not check the token that Cloud Run accepted as if it were a Firebase user token"},
 	{"did not receive a cloudevent as a request", framework,
-		"it says that the request is no CloudEvent",
+		"it says that the request is not a CloudEvent",
 		eventFix},
 	{"do not belong to a permitted customer", googleAPI,
 		"an organization policy refused the binding, so the policy of the service did not change",

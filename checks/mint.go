@@ -117,7 +117,7 @@ func (in *Invocation) grantee(q iam.Question, prefix string) string {
 func (in *Invocation) callAsCaution() string {
 	switch in.client {
 	case "firebase-sdk":
-		return "a Firebase ID token is not one of Google's: the app calls the server, and the server checks the Firebase user"
+		return "a Firebase ID token is not a Google ID token: the app calls the server, and the server checks the Firebase user"
 	case "browser":
 		return "a browser sends no ID token by itself: the page calls the server, and the server calls the service"
 	}

@@ -156,7 +156,7 @@ func TestOutcomes(t *testing.T) {
 		{"nobody's token, the account on the function", []func(*evidence.Snapshot){headers(), onFunction(mover)}, "access-resource", checks.NotApplicable, "", checks.Denied},
 		{"Host header of another service", []func(*evidence.Snapshot){headers("Host: billing-ab12cd34ef-ew.a.run.app")}, "route-host", checks.Fail, "the Host header names the service billing", checks.Denied},
 		{"own domain, Host header of the service", []func(*evidence.Snapshot){bindings(public), headers("Host: orders-ab12cd34ef-ew.a.run.app"),
-			request(func(r *evidence.Request) { r.URL = mustURL("https://orders.shop.example/") })}, "route-host", checks.Unknown, "orders.shop.example is not a host of Google's", checks.Allowed},
+			request(func(r *evidence.Request) { r.URL = mustURL("https://orders.shop.example/") })}, "route-host", checks.Unknown, "orders.shop.example is a custom domain", checks.Allowed},
 		{"Host header of the service", []func(*evidence.Snapshot){headers("Host: orders-ab12cd34ef-ew.a.run.app")}, "route-host", checks.Pass, "", checks.Denied},
 		{"Eventarc calls the URL", []func(*evidence.Snapshot){delivers("uploads@shop.iam.gserviceaccount.com")}, "access-granted", checks.Fail, "uploads@shop", checks.Denied},
 		{"Eventarc calls, a job is configured too", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "cloud-scheduler", Token: caller.NoToken}), delivers("mover@shop.iam.gserviceaccount.com")}, "access-granted", checks.Pass, "mover@shop", checks.Denied},

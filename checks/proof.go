@@ -76,7 +76,7 @@ func (in *Invocation) otherRequests() []possibility {
 }
 
 // delivered is supposed of an event-driven target without a request.
-const delivered = "the event source calls, and nobody directly"
+const delivered = "only the event source calls"
 
 // otherMoments: where nothing says when the request was made, now is supposed.
 func (in *Invocation) otherMoments() []possibility {
@@ -121,7 +121,7 @@ func (in *Invocation) otherServices() []possibility {
 		}}
 	}
 	out := []possibility{
-		suppose("the service's own document says nothing else", func(*runpb.Service) {}),
+		suppose("the service's own document does not contradict this", func(*runpb.Service) {}),
 		suppose("the invoker IAM check of the service is on", func(s *runpb.Service) { s.InvokerIamDisabled = true }),
 		suppose("ingress admits the request", func(s *runpb.Service) { s.Ingress = runpb.IngressTraffic_INGRESS_TRAFFIC_NONE }),
 		suppose("ingress admits the request", func(s *runpb.Service) { s.Ingress = runpb.IngressTraffic_INGRESS_TRAFFIC_INTERNAL_ONLY }),
@@ -136,7 +136,7 @@ func (in *Invocation) otherServices() []possibility {
 		}),
 	}
 	for _, aud := range in.sent.credential.Claims.Audience {
-		out = append(out, suppose("the service has no custom audience like the token's", func(s *runpb.Service) { s.CustomAudiences = []string{aud} }))
+		out = append(out, suppose("the service does not have the token's audience as a custom audience", func(s *runpb.Service) { s.CustomAudiences = []string{aud} }))
 		if gcp.HostOf(aud).Kind == gcp.RunHost {
 			out = append(out, suppose("the service has no URL like the token's audience", func(s *runpb.Service) { s.Urls = append(s.Urls, aud) }))
 		}
@@ -436,7 +436,7 @@ func (in *Invocation) otherProjects() []possibility {
 	if in.Project.Known() || in.documentNumber() != "" {
 		return nil
 	}
-	return []possibility{{"project.json", "the URL's project number is that of the service's project", in.describeProject(),
+	return []possibility{{"project.json", "the project number in the URL belongs to the service's project", in.describeProject(),
 		func(s evidence.Snapshot) evidence.Snapshot {
 			s.Project = evidence.Known(evidence.Project{ID: in.name.Project, Number: "1"}, extreme)
 			return s
@@ -555,13 +555,13 @@ func (in *Invocation) standing() []Assumption {
 	switch name := in.ownName(); {
 	case in.ownHostFix() != nil: // the check supposes that no domain mapping is there
 	case name != "":
-		add(name + " leads to this service, and what stands there passes the request on as it is")
+		add(name + " leads to this service, and what is in between does not change the request")
 	case in.port() != "":
 		add("port " + in.port() + " of " + in.host.Name + " leads to this service")
 	}
 	switch in.request.Origin {
 	case evidence.LoadBalancer, evidence.InternalLoadBalancer:
-		add("the load balancer leads to this service and passes the request on as it is")
+		add("the load balancer leads to this service and does not change the request")
 	}
 	return out
 }

@@ -43,9 +43,9 @@ func (in *Invocation) makePublic() []Fix {
 }
 
 func (in *Invocation) publicCaution() string {
-	caution := "this opens it to everyone whom ingress admits, without any token"
+	caution := "everyone that ingress admits can then call it without a token"
 	if setting, _, known := in.ingress(); !known || setting == gcp.IngressAll {
-		caution = "this opens it to everyone on the internet, without any token"
+		caution = "everyone on the internet can then call it without a token"
 	}
 	switch {
 	case in.client == "firebase-sdk" || in.sent.credential.Kind == credential.Firebase:

@@ -210,15 +210,15 @@ func noRepair(v Verdict) string {
 		if v.Observed != nil {
 			author = cmp.Or(v.Observed.Author, author)
 		}
-		return author + " wrote the answer, and diagnose cannot check its rules"
+		return author + " wrote the answer, but diagnose cannot check its rules"
 	case cause.Check == serviceReady.ID && cause.Observed:
 		return "diagnose cannot check capacity: whether an instance is free shows only when the request comes"
 	case cause.Check == serviceReady.ID:
-		return "a service that was deleted has to be deployed again, and what it then grants is not known"
+		return "the service was deleted; deploy it again, then check who may invoke it"
 	case cause.Check == ingressPerimeter.ID:
 		return "diagnose cannot check the rules of a perimeter"
 	case len(best) > 0:
-		return "what is left open then is not known from the documents: " + strings.Join(best, ", ")
+		return "the documents do not answer what remains: " + strings.Join(best, ", ")
 	}
 	for _, x := range cause.Fixes {
 		if x.Effect == Unverified && x.Caution != "" {

@@ -18,10 +18,10 @@ var notFound = Answer{Status: 404}
 
 var routeHost = Check{
 	ID:    "route-host",
-	Title: "the host belongs to the service",
+	Title: "host of the URL",
 	Doc: `Every name below run.app and cloudfunctions.net resolves, so a wrong host, region or project is answered by Google's
 404 page and leaves no log entry. The service lists its own URLs; a v2 function also answers on cloudfunctions.net.
-Whether a domain of one's own leads to the service is in no document of the service.`,
+The service's own documents do not show whether a custom domain leads to it.`,
 	Ref:        "https://docs.cloud.google.com/run/docs/triggering/https-request",
 	Confidence: Documented,
 	Run: func(in *Invocation) Finding {
@@ -29,15 +29,15 @@ Whether a domain of one's own leads to the service is in no document of the serv
 		case in.url == nil && !in.Request.Known():
 			return assume("request.json", "no request was given", "the request goes to the service's own URL over https", Command{Argv: []string{"diagnose", "invoke", "--url", cmp.Or(in.audiences.Preferred(), "URL")}})
 		case in.url == nil:
-			return notApplicable("no URL was given; the service's own is supposed")
+			return notApplicable("no URL was given, so this is about the service's own")
 		case in.host.Kind == gcp.APIHost:
-			return unknown(fmt.Sprintf("%s is a Google API: calling it is no invocation of a service, and an access token is right there", in.host.Name))
+			return unknown(fmt.Sprintf("%s is a Google API: calling it does not invoke a service, and an access token is right there", in.host.Name))
 		case in.host.Kind == gcp.CustomHost && in.ownHostFix() != nil:
 			return in.foreignHostHeader()
 		case in.ownName() != "":
-			return Finding{Message: in.ownName() + " is not a host of Google's; no document shows whether it leads to this service", Assumes: in.standing()}
+			return Finding{Message: in.ownName() + " is a custom domain or not Google's; no document shows whether it leads to this service", Assumes: in.standing()}
 		case in.port() != "":
-			return Finding{Message: fmt.Sprintf("the service answers on port 443, and the request goes to port %s", in.port()), Assumes: in.standing()}
+			return Finding{Message: fmt.Sprintf("the service answers on port 443, but the request goes to port %s", in.port()), Assumes: in.standing()}
 		case in.host.Kind == gcp.FunctionsHost:
 			return in.functionHostFinding()
 		}
@@ -98,11 +98,11 @@ func (in *Invocation) functionHostFinding() Finding {
 	case !in.function:
 		return assume("function.json", "the function was not read", in.host.Name+" is the function's host", in.describeFunction()...)
 	case in.host.Region != "" && n.Location != "" && in.host.Region != n.Location:
-		return in.wrongHost(fmt.Sprintf("%s names the region %s, the function is in %s", in.namer(), in.host.Region, n.Location))
+		return in.wrongHost(fmt.Sprintf("%s is in the region %s, but the function is in %s", in.namer(), in.host.Region, n.Location))
 	case in.host.Project != "" && n.Project != "" && !gcp.IsNumber(n.Project) && in.host.Project != n.Project:
-		return in.wrongHost(fmt.Sprintf("%s names the project %s, the function is in %s", in.namer(), in.host.Project, n.Project))
+		return in.wrongHost(fmt.Sprintf("%s is in the project %s, but the function is in %s", in.namer(), in.host.Project, n.Project))
 	case fn.GetUrl() != "" && gcp.HostOf(fn.GetUrl()).Kind == gcp.FunctionsHost && gcp.HostOf(fn.GetUrl()).Name != in.host.Name:
-		return in.wrongHost(fmt.Sprintf("%s names the host %s, the function answers at %s", in.namer(), in.host.Name, fn.GetUrl()))
+		return in.wrongHost(fmt.Sprintf("%s is the host %s, but the function answers at %s", in.namer(), in.host.Name, fn.GetUrl()))
 	}
 	return pass(in.host.Name+" is the function's host", in.Function.Source.At("/url"))
 }
@@ -112,7 +112,7 @@ func (in *Invocation) functionHostFinding() Finding {
 func (in *Invocation) serviceOfFunctionHost() Finding {
 	n := parsed(in.service().GetName())
 	if in.host.Region != "" && n.Location != "" && in.host.Region != n.Location {
-		return in.wrongHost(fmt.Sprintf("%s names the region %s, the service is in %s", in.namer(), in.host.Region, n.Location))
+		return in.wrongHost(fmt.Sprintf("%s is in the region %s, but the service is in %s", in.namer(), in.host.Region, n.Location))
 	}
 	return assume("function.json", "the function was not read", in.host.Name+" is the host of the function that this service serves", in.describeFunction()...)
 }
@@ -127,28 +127,28 @@ func (in *Invocation) runHostFinding() Finding {
 		}
 	}
 	if in.gen1 {
-		return in.wrongHost(fmt.Sprintf("a gen1 function does not answer on run.app, got %s", in.host.Name))
+		return in.wrongHost(fmt.Sprintf("a gen1 function does not answer on run.app, but the request goes to %s", in.host.Name))
 	}
 	n := in.namedService()
 	switch {
 	case in.multiRegion() && in.host.Service == n.ID:
-		return unknown(fmt.Sprintf("%s is none of the hosts listed, and how a service in several regions names its hosts is not documented", in.host.Name), in.describeService()...)
+		return unknown(fmt.Sprintf("%s is not a listed host, and Google does not document the hosts of a service in several regions", in.host.Name), in.describeService()...)
 	case len(urls) == 0 && n.ID == "":
 		return assume("service.json", "the service was not read", in.host.Name+" is the service's host", in.describeService()...)
 	case in.host.Service == "":
-		return in.wrongHost(fmt.Sprintf("%s is none of the service's hosts", in.host.Name))
+		return in.wrongHost(fmt.Sprintf("%s is not a host of the service", in.host.Name))
 	case n.ID != "" && in.host.Service != n.ID:
-		return in.wrongHost(fmt.Sprintf("%s names the service %s, the service is %s", in.namer(), in.host.Service, n.ID))
+		return in.wrongHost(fmt.Sprintf("%s names the service %s, but the service is %s", in.namer(), in.host.Service, n.ID))
 	case n.Location != "" && in.host.Region != "" && in.host.Region != n.Location:
-		return in.wrongHost(fmt.Sprintf("%s names the region %s, the service is in %s", in.namer(), in.host.Region, n.Location))
+		return in.wrongHost(fmt.Sprintf("%s is in the region %s, but the service is in %s", in.namer(), in.host.Region, n.Location))
 	case in.host.Number != "" && in.documentNumber() != "" && in.documentNumber() != in.host.Number:
-		return in.wrongHost(fmt.Sprintf("%s names the project %s, the service is in %s", in.namer(), in.host.Number, in.documentNumber()))
+		return in.wrongHost(fmt.Sprintf("%s is in the project %s, but the service is in %s", in.namer(), in.host.Number, in.documentNumber()))
 	case in.host.Number != "" && in.documentNumber() != "":
 		return pass(in.host.Name+" is the service's deterministic URL", in.sourceOfURLs())
 	case in.host.Number != "":
-		return assume("project.json", "the project's number is not known", in.host.Number+" is the number of the service's project", in.describeProject()...)
+		return assume("project.json", "the project's number is unknown", in.host.Number+" is the number of the service's project", in.describeProject()...)
 	case !in.ownHost():
-		return in.wrongHost(fmt.Sprintf("%s is none of the service's hosts", in.host.Name))
+		return in.wrongHost(fmt.Sprintf("%s is not a host of the service", in.host.Name))
 	}
 	return assume("service.json", "the URLs of the service were not read", in.host.Name+" is the service's host", in.describeService()...)
 }
@@ -209,7 +209,7 @@ func (in *Invocation) rightURL() *url.URL {
 
 var routePath = Check{
 	ID:    "route-path",
-	Title: "the path reaches the function",
+	Title: "path of the URL",
 	Doc: `The front end keeps the exact path /healthz for itself on run.app and answers 404, even on a public service; /healthz/
 reaches the container. On cloudfunctions.net the first part of the path is the function's name.`,
 	Ref:        "https://docs.cloud.google.com/run/docs/known-issues",
@@ -221,16 +221,16 @@ reaches the container. On cloudfunctions.net the first part of the path is the f
 		case in.host.Kind == gcp.FunctionsHost:
 			return in.functionPathFinding()
 		case in.url.Path == "/healthz" && in.host.Kind == gcp.CustomHost:
-			return assume("", "the front end of run.app keeps the path /healthz for itself; whether it does so behind "+in.host.Name+" is not documented",
-				"/healthz reaches the container behind "+in.host.Name)
+			return assume("", "the front end of run.app keeps the path /healthz for itself; whether it does so after "+in.host.Name+" is not documented",
+				"/healthz reaches the container through "+in.host.Name)
 		case in.url.Path == "/healthz":
 			u := *in.url
 			u.Path = "/health"
-			f := fail("the front end keeps the exact path /healthz for itself, so it never reaches the container", notFound, in.Request.Source.At("/url"))
+			f := fail("Google's front end keeps the exact path /healthz for itself, so the request never reaches the container", notFound, in.Request.Source.At("/url"))
 			f.Fixes = []Fix{in.callURLFix("rename-path", "Serve and call another path, such as /health", &u)}
 			return f
 		}
-		return pass("the path is not one of the front end's own")
+		return pass("the path is not reserved by Google")
 	},
 }
 
@@ -253,7 +253,7 @@ func (in *Invocation) functionPathFinding() Finding {
 	case got != want:
 		u := *in.url
 		u.Path = "/" + want
-		f := fail(fmt.Sprintf("the path names the function %s, the function is %s", got, want), notFound, in.Request.Source.At("/url"))
+		f := fail(fmt.Sprintf("the path names the function %s, but the function is %s", got, want), notFound, in.Request.Source.At("/url"))
 		f.Fixes = []Fix{in.callURLFix("use-own-url", "Call "+shown(&u), &u)}
 		return f
 	}
@@ -262,7 +262,7 @@ func (in *Invocation) functionPathFinding() Finding {
 
 var routeHTTPS = Check{
 	ID:    "route-https",
-	Title: "the request uses https",
+	Title: "use of https",
 	Doc: `Cloud Run and v2 functions answer plain http with a redirect to https. A client that follows it may turn POST into GET,
 drop the body or the Authorization header. Only a gen1 function with securityLevel SECURE_OPTIONAL serves http.`,
 	Ref:        "https://docs.cloud.google.com/run/docs/triggering/https-request",
@@ -279,7 +279,7 @@ drop the body or the Authorization header. Only a gen1 function with securityLev
 		}
 		u := *in.url
 		u.Scheme = "https"
-		f := fail("http is redirected to https, which may lose the method, the body or the Authorization header", Answer{Status: 302, Also: []int{301, 307, 308}, Location: u.String()}, in.Request.Source.At("/url"))
+		f := fail("http is redirected to https, and a client that follows may lose the method, the body or the Authorization header", Answer{Status: 302, Also: []int{301, 307, 308}, Location: u.String()}, in.Request.Source.At("/url"))
 		f.Fixes = []Fix{in.callURLFix("use-https", "Call "+shown(&u), &u)}
 		return f
 	},
@@ -287,7 +287,7 @@ drop the body or the Authorization header. Only a gen1 function with securityLev
 
 var routeDefaultURL = Check{
 	ID:    "route-default-url",
-	Title: "the default URL is on",
+	Title: "default URL setting",
 	Doc: `With the default URL off, the run.app URLs of the service and the cloudfunctions.net URL of its v2 function answer 404,
 and Google services such as Scheduler, Tasks, Pub/Sub and Eventarc cannot reach it.`,
 	Ref:        "https://docs.cloud.google.com/run/docs/securing/ingress",

@@ -16,9 +16,9 @@ var serviceGate = Gate{"service", "404, 429, 500, 503", []Check{serviceReady, se
 
 var serviceReady = Check{
 	ID:    "service-ready",
-	Title: "the service has a serving revision",
-	Doc: `A request that passed IAM still needs an instance: without a ready revision, or with none available, it is answered with
-429, 500 or 503, which the request log explains. These are no refusals of access.`,
+	Title: "state of the service",
+	Doc: `A request that passed IAM still needs an instance: without a ready revision, or with none available, the
+answer is 429, 500 or 503, and the request log explains it. Access was not refused.`,
 	Ref:        "https://docs.cloud.google.com/run/docs/troubleshooting",
 	Confidence: Documented,
 	Run: func(in *Invocation) Finding {
@@ -39,7 +39,7 @@ var serviceReady = Check{
 		case cond == nil || cond.GetState() == runpb.Condition_STATE_UNSPECIFIED:
 			return assume("service.json", "the document does not say whether the service is ready", "the service has a serving revision", in.describeService()...)
 		case cond.GetState() == runpb.Condition_CONDITION_FAILED && svc.GetLatestReadyRevision() != "":
-			return warn("the last deployment failed, an earlier revision serves: "+cond.GetMessage(), src)
+			return warn("the last deployment failed, but an earlier revision serves: "+cond.GetMessage(), src)
 		case cond.GetState() == runpb.Condition_CONDITION_FAILED:
 			f := fail("the service has no serving revision: "+cond.GetMessage(), Answer{Status: 503, Also: []int{404, 500}}, src)
 			return withFixes(f, in.deployRevision())
@@ -85,9 +85,9 @@ func (in *Invocation) capacityFailure() (Finding, bool) {
 
 var serviceTraffic = Check{
 	ID:    "service-traffic",
-	Title: "traffic goes to the revision meant",
-	Doc: `A tag URL serves only a tag that exists. Traffic pinned to an older revision may explain a change that is not live; access
-settings of the service hold for all its revisions.`,
+	Title: "traffic settings",
+	Doc: `A tag URL serves only a tag that exists. Traffic pinned to an older revision may explain a change that is not
+live; the service's access settings apply to all its revisions.`,
 	Ref:        "https://docs.cloud.google.com/run/docs/rollouts-rollbacks-traffic-migration",
 	Confidence: Documented,
 	Run: func(in *Invocation) Finding {
@@ -128,7 +128,7 @@ func (in *Invocation) dropTag() []Fix {
 
 var functionState = Check{
 	ID:    "function-state",
-	Title: "the function is active",
+	Title: "state of the function",
 	Doc: `A function whose deployment failed does not serve; while one is deployed or deleted the earlier version may still
 answer. Its state messages say why.`,
 	Ref:        "https://docs.cloud.google.com/functions/docs/reference/rest/v2/projects.locations.functions",
@@ -152,7 +152,7 @@ answer. Its state messages say why.`,
 			if in.serves() {
 				return warn("the function's deployment failed"+why+"; yet its service is ready, so the two documents contradict each other or an earlier version serves", src)
 			}
-			f := fail("the function's deployment failed, it does not serve"+why, Answer{Status: 404, Also: []int{500, 503}}, src)
+			f := fail("the function's deployment failed, so it does not serve"+why, Answer{Status: 404, Also: []int{500, 503}}, src)
 			return withFixes(f, in.deployFunction())
 		case functionspb.Function_DEPLOYING:
 			return warn("the function is being deployed; the earlier version may still answer"+why, src)
@@ -174,7 +174,7 @@ func (in *Invocation) deployRevision() []Fix {
 		image = cmp.Or(c[0].GetImage(), image)
 	}
 	return []Fix{{
-		ID: "deploy-revision", Summary: "Find out from the revision's logs why it does not start, mend that and deploy again",
+		ID: "deploy-revision", Summary: "Read in the revision's logs why it does not start, correct that and deploy again",
 		Commands: append(
 			in.logs(fmt.Sprintf(`resource.type="cloud_run_revision" resource.labels.service_name=%q severity>=ERROR`, in.serviceName().ID)),
 			shell(in.serviceName().Update("--image="+image))...),
@@ -194,7 +194,7 @@ func (in *Invocation) deployFunction() []Fix {
 		return nil
 	}
 	return []Fix{{
-		ID: "deploy-function", Summary: "Mend what the state messages say and deploy the function again",
+		ID: "deploy-function", Summary: "Correct what the state messages say and deploy the function again",
 		Commands: shell(in.functionName().Update("--source=SOURCE_FOLDER")),
 		Caution:  "the call then succeeds once the function is active",
 		apply: func(s evidence.Snapshot) evidence.Snapshot {

@@ -57,23 +57,23 @@ func (in *Invocation) rejectToken(message string, pointer string) Finding {
 }
 
 var tokenFormat = tokenCheck(Check{
-	ID: "token-format", Title: "the token is a well-formed JWT", Confidence: Documented,
+	ID: "token-format", Title: "token format", Confidence: Documented,
 	Doc: `An ID token is a JWT: three parts of base64url, a JSON header and JSON claims. Copying can break it: a line break, a
 quotation mark, "Bearer" twice.`,
 }, func(in *Invocation, t credential.Credential) Finding {
 	switch {
 	case t.Kind == credential.MalformedJWT || t.Kind == credential.JWE:
-		return in.rejectToken("the token is no well-formed JWT: "+t.Problem, "")
+		return in.rejectToken("the token is not a well-formed JWT: "+t.Problem, "")
 	case !t.Clean && in.sent.selection != nil:
 		return in.rejectToken("the token was damaged in copying: "+strings.Join(t.Repairs, ", "), "")
 	case len(t.Repairs) > 0:
-		return warn("as it stands in the file, the token would be refused: "+strings.Join(t.Repairs, ", "), in.sent.source)
+		return warn("Cloud Run would refuse the token exactly as it is in the file: "+strings.Join(t.Repairs, ", "), in.sent.source)
 	}
 	return pass("three parts, header and claims are JSON", in.sent.source)
 })
 
 var tokenIssuer = tokenCheck(Check{
-	ID: "token-issuer", Title: "Google issued the token", Confidence: Documented,
+	ID: "token-issuer", Title: "token issuer", Confidence: Documented,
 	Doc: `Only https://accounts.google.com issues tokens that Cloud Run accepts. Tokens of Firebase, of GitHub, Kubernetes or
 another identity provider, IAP's assertion and a JWT that a service account signed itself are refused; they must be
 exchanged for a Google-signed ID token. A custom audience does not widen the accepted issuers.`,
@@ -83,30 +83,30 @@ exchanged for a Google-signed ID token. A custom audience does not widen the acc
 	case t.Kind == credential.MalformedJWT || t.Kind == credential.JWE:
 		return notApplicable("the claims cannot be read")
 	case t.Claims.Issuer == "" && t.Signature == credential.SignatureUnknown:
-		return assume("token.jwt", "the claims given name no issuer", "Google issued the token")
+		return assume("token.jwt", "the claims given have no issuer", "Google issued the token")
 	case t.Kind == credential.IDToken:
 		return pass("iss is "+t.Claims.Issuer, in.sent.source.At("/iss"))
 	}
-	return in.rejectToken(fmt.Sprintf("iss must be \"https://accounts.google.com\", got %q: %s", t.Claims.Issuer, an(t.Kind.String())), "/iss")
+	return in.rejectToken(fmt.Sprintf("iss must be \"https://accounts.google.com\", but is %q: %s", t.Claims.Issuer, an(t.Kind.String())), "/iss")
 })
 
 var tokenSignature = tokenCheck(Check{
-	ID: "token-signature", Title: "the signature is Google's", Confidence: Documented,
+	ID: "token-signature", Title: "token signature", Confidence: Documented,
 	Doc: `The signature must verify with RS256 and one of Google's current keys. Cloud Run replaces the signature of the token it
 passes on by SIGNATURE_REMOVED_BY_GOOGLE, so a token that a container received cannot be used again.`,
 }, func(in *Invocation, t credential.Credential) Finding {
 	keys, known := in.Keys.Get()
 	switch {
 	case t.Signature == credential.SignatureRemoved:
-		return in.rejectToken("the signature was removed by Cloud Run: this token was received by a container and passed on", "")
+		return in.rejectToken("Cloud Run removed the signature: a container received this token and passed it on", "")
 	case t.Signature == credential.SignatureMissing:
 		return in.rejectToken("the token has no signature", "")
 	case t.Signature == credential.SignatureUndecodable:
-		return in.rejectToken("the signature is no base64url, so it cannot verify", "")
+		return in.rejectToken("the signature is not base64url, so it cannot be valid", "")
 	case t.Kind == credential.MalformedJWT || t.Kind == credential.JWE:
 		return notApplicable("the token cannot be read")
 	case t.Header.Algorithm != "" && t.Header.Algorithm != "RS256":
-		return in.rejectToken(fmt.Sprintf("alg must be RS256, got %q", t.Header.Algorithm), "/header/alg")
+		return in.rejectToken(fmt.Sprintf("alg must be RS256, but is %q", t.Header.Algorithm), "/header/alg")
 	case t.Signature == credential.SignatureUnknown:
 		return assume("token.jwt", "a decoded token has no signature to verify", "the signature is Google's")
 	case !known:
@@ -117,7 +117,7 @@ passes on by SIGNATURE_REMOVED_BY_GOOGLE, so a token that a container received c
 		return pass("verified with key "+v.KeyID, in.sent.source, in.Keys.Source)
 	case credential.NoSuchKey:
 		f := in.rejectToken(fmt.Sprintf("no key of the key set has the kid %q of the token", t.Header.KeyID), "/header/kid")
-		f.Assumes = append(f.Assumes, Assumption{Document: "jwks.json", Text: "the key set is Google's of the time of the call", Gather: needKeys})
+		f.Assumes = append(f.Assumes, Assumption{Document: "jwks.json", Text: "the key set is the one that Google had at the time of the call", Gather: needKeys})
 		return f
 	case credential.Unverified:
 		return assume("jwks.json", "the signature was not verified: "+v.Reason, "the signature is Google's", needKeys...)
@@ -131,8 +131,8 @@ passes on by SIGNATURE_REMOVED_BY_GOOGLE, so a token that a container received c
 const soon = 5 * time.Minute
 
 var tokenExpiry = tokenCheck(Check{
-	ID: "token-expiry", Title: "the token has not expired", Confidence: Documented,
-	Doc: `ID tokens live for one hour. A client that keeps one works, and then gets 401. The clock skew that Google allows is not
+	ID: "token-expiry", Title: "token expiry", Confidence: Documented,
+	Doc: `ID tokens live for one hour. A client that keeps one works for an hour and then gets 401. The clock skew that Google allows is not
 documented.`,
 }, func(in *Invocation, t credential.Credential) Finding {
 	exp := t.Claims.Expiry
@@ -156,7 +156,7 @@ func (in *Invocation) missingTime(t credential.Credential, claim, assumption str
 		return notApplicable("the claims cannot be read")
 	}
 	if t.Signature == credential.SignatureUnknown {
-		return assume("token.jwt", "the claims given hold no "+claim, assumption)
+		return assume("token.jwt", "the claims given have no "+claim, assumption)
 	}
 	if claim == "iat" {
 		return warn("the token has no iat", in.sent.source)
@@ -165,7 +165,7 @@ func (in *Invocation) missingTime(t credential.Credential, claim, assumption str
 }
 
 var tokenIssuedAt = tokenCheck(Check{
-	ID: "token-issued-at", Title: "the token is already valid", Confidence: Inferred,
+	ID: "token-issued-at", Title: "token issue time", Confidence: Inferred,
 	Doc: `A token issued in the future, or not valid yet (nbf), comes from a clock that is wrong. The skew that Google allows is
 not documented; a few minutes at most are likely.`,
 }, func(in *Invocation, t credential.Credential) Finding {
@@ -181,14 +181,14 @@ not documented; a few minutes at most are likely.`,
 	case ahead > soon:
 		return in.rejectToken(fmt.Sprintf("%s lies %s in the future: the clock that minted the token, or this one, is wrong", claim, credential.Duration(ahead)), "/"+claim)
 	case ahead > 0:
-		return warn(fmt.Sprintf("%s lies %s in the future; the skew that Google allows is not documented", claim, credential.Duration(ahead)), in.sent.source.At("/"+claim))
+		return warn(fmt.Sprintf("%s lies %s in the future; Google does not document the clock skew that it allows", claim, credential.Duration(ahead)), in.sent.source.At("/"+claim))
 	}
 	return pass(fmt.Sprintf("issued %s ago", credential.Duration(-ahead)), in.sent.source.At("/"+claim))
 })
 
 var tokenAudience = tokenCheck(Check{
-	ID: "token-audience", Title: "the audience names the service", Confidence: Documented,
-	Doc: `The aud claim must be a URL of the service as it stands, without a path, tag or query: a run.app URL, for a function also
+	ID: "token-audience", Title: "token audience", Confidence: Documented,
+	Doc: `The aud claim must be exactly a URL of the service, without a path, tag or query: a run.app URL, for a function also
 its cloudfunctions.net URL with the function's name, or a custom audience, letter for letter. For people gcloud's own client
 id is accepted as well. A gen1 function accepts its cloudfunctions.net URL only.`,
 	Ref: "https://docs.cloud.google.com/run/docs/configuring/custom-audiences",
@@ -205,7 +205,7 @@ id is accepted as well. A gen1 function accepts its cloudfunctions.net URL only.
 	case in.host.Kind == gcp.APIHost:
 		return notApplicable("a Google API is called, not a service")
 	case len(t.Claims.Audience) == 0 && t.Signature == credential.SignatureUnknown:
-		return assume("token.jwt", "the claims given hold no aud", "the audience names the service")
+		return assume("token.jwt", "the claims given have no aud", "the audience names the service")
 	}
 	return in.audienceFinding(t, src)
 })
@@ -274,8 +274,8 @@ func rank(s iam.State) int {
 }
 
 var tokenEmail = tokenCheck(Check{
-	ID: "token-email", Title: "the token names its account", Confidence: Inferred,
-	Doc: `IAM members are e-mails. A token without an e-mail claim cannot be matched with a member from here; whether Cloud Run
+	ID: "token-email", Title: "e-mail in the token", Confidence: Inferred,
+	Doc: `IAM members are e-mails. diagnose cannot match a token without an e-mail claim with a member; whether Cloud Run
 matches it by its subject is not documented, and IAP refuses it. Mint it with include-email, or format=full at the metadata
 server.`,
 	Ref: "https://docs.cloud.google.com/iam/docs/create-short-lived-credentials-direct",

@@ -54,7 +54,7 @@ func (in *Invocation) eventTrigger() bool {
 
 var triggerKind = Check{
 	ID:    "trigger-kind",
-	Title: "the function is called the way it is triggered",
+	Title: "kind of trigger",
 	Doc: `An event-driven v2 function is a Cloud Run service: a direct call passes the same access check, and its body must be a
 CloudEvent, else the functions framework answers 400. An event-driven gen1 function has no URL at all.`,
 	Ref:        "https://docs.cloud.google.com/functions/docs/calling",
@@ -75,7 +75,7 @@ CloudEvent, else the functions framework answers 400. An event-driven gen1 funct
 		case cloudEvent(in.request.Headers):
 			return pass("the request is a CloudEvent", in.Request.Source.At("/headers"))
 		}
-		f := fail("an event-driven function takes CloudEvents, and the request carries no ce-id, ce-source, ce-type and ce-specversion headers", Answer{Status: 400, Author: framework}, in.Function.Source.At("/eventTrigger"))
+		f := fail("an event-driven function takes CloudEvents, but the request has no ce-id, ce-source, ce-type and ce-specversion headers", Answer{Status: 400, Author: framework}, in.Function.Source.At("/eventTrigger"))
 		f.Fixes = []Fix{sendCloudEvent(in)}
 		return f
 	},
@@ -124,7 +124,7 @@ func (in *Invocation) causeEvent() Fix {
 }
 
 var triggerIdentity = eventOnly(Check{
-	ID: "trigger-identity", Title: "the trigger's service account may invoke", Confidence: Source,
+	ID: "trigger-identity", Title: "permission of the trigger's service account", Confidence: Source,
 	Doc: `Eventarc delivers with an ID token of the trigger's service account, by default the compute one, which needs
 run.routes.invoke on the service. Without it the function never runs, the request log shows 403 and messages pile up.`,
 }, func(in *Invocation) Finding {
@@ -162,7 +162,7 @@ func (in *Invocation) receiverRoles(doubt bool) iam.Roles {
 }
 
 var triggerReceiver = eventOnly(Check{
-	ID: "trigger-receiver", Title: "the trigger's service account may receive events", Confidence: Documented,
+	ID: "trigger-receiver", Title: "event receiver role", Confidence: Documented,
 	Doc: `The trigger's service account also needs roles/eventarc.eventReceiver on the project, except for pure Pub/Sub triggers.`,
 }, func(in *Invocation) Finding {
 	member := in.triggerMember()
@@ -170,7 +170,7 @@ var triggerReceiver = eventOnly(Check{
 	case in.pubsubTrigger():
 		return notApplicable("a Pub/Sub trigger needs no receiver role")
 	case member == "":
-		return assume("ancestor-policies.json", "the trigger's service account is not known", "it holds roles/eventarc.eventReceiver on the project")
+		return assume("ancestor-policies.json", "the trigger's service account is unknown", "it has roles/eventarc.eventReceiver on the project")
 	}
 	q := in.question(receiveEvent, in.identityOf(member))
 	q.Roles = in.receiverRoles(false)
@@ -181,7 +181,7 @@ var triggerReceiver = eventOnly(Check{
 	q.Roles = in.receiverRoles(true)
 	maybe := q.Decide().Access.State != iam.NotGranted
 	if !in.Ancestors.Known() || maybe {
-		return assume("ancestor-policies.json", "whether "+member+" holds roles/eventarc.eventReceiver on the project is not known", member+" may receive events", in.readPolicy(layer{Layer: iam.Layer{Level: iam.Project}})...)
+		return assume("ancestor-policies.json", "it is unknown whether "+member+" has roles/eventarc.eventReceiver on the project", member+" may receive events", in.readPolicy(layer{Layer: iam.Layer{Level: iam.Project}})...)
 	}
 	return withFixes(fail(member+" does not have roles/eventarc.eventReceiver on the project", Answer{Status: 403}, in.Ancestors.Source), []Fix{grant})
 })
@@ -200,10 +200,10 @@ func (in *Invocation) pubsubTrigger() bool {
 }
 
 var triggerTokenMinting = eventOnly(Check{
-	ID: "trigger-token-minting", Title: "Pub/Sub's service agent may mint the token", Confidence: Documented,
+	ID: "trigger-token-minting", Title: "token minting by Pub/Sub's service agent", Confidence: Documented,
 	Doc: `Pub/Sub's service agent ` + gcp.PubSubAgent(gcp.ProjectNumberWord) + ` mints the token of a delivery. It may
-by roles/pubsub.serviceAgent, or in projects that used Pub/Sub before 8 April 2021 by roles/iam.serviceAccountTokenCreator.
-Without either nothing arrives, and the service logs nothing.`,
+through roles/pubsub.serviceAgent, or in projects that used Pub/Sub before 8 April 2021 through
+roles/iam.serviceAccountTokenCreator. Without either no event arrives, and the service logs nothing.`,
 }, func(in *Invocation) Finding {
 	agent := cmp.Or(accountMember(gcp.PubSubAgent(in.projectNumber())), in.boundPubSubAgent(),
 		accountMember(gcp.PubSubAgent(gcp.ProjectNumberWord)))
@@ -212,9 +212,9 @@ Without either nothing arrives, and the service logs nothing.`,
 		return pass("Pub/Sub's service agent has "+d.Binding.Role, in.cite(d.Binding))
 	}
 	if !in.Ancestors.Known() || d.Access.State == iam.Unknown {
-		return assume("ancestor-policies.json", "whether Pub/Sub's service agent may mint tokens is not known", agent+" may mint tokens of the trigger's service account", in.readPolicy(layer{Layer: iam.Layer{Level: iam.Project}})...)
+		return assume("ancestor-policies.json", "it is unknown whether Pub/Sub's service agent may mint tokens", agent+" may mint tokens of the trigger's service account", in.readPolicy(layer{Layer: iam.Layer{Level: iam.Project}})...)
 	}
-	f := fail("Pub/Sub's service agent "+strings.TrimPrefix(agent, "serviceAccount:")+" holds neither roles/pubsub.serviceAgent nor roles/iam.serviceAccountTokenCreator, so no delivery gets its token",
+	f := fail("Pub/Sub's service agent "+strings.TrimPrefix(agent, "serviceAccount:")+" has neither roles/pubsub.serviceAgent nor roles/iam.serviceAccountTokenCreator, so deliveries get no token",
 		Answer{Status: 403}, in.Ancestors.Source)
 	f.Assumes = []Assumption{{Text: "Pub/Sub's agent may not mint tokens of the trigger's service account by that account's own policy", Gather: shell(
 		gcp.ServiceAccountName(strings.TrimPrefix(in.triggerMember(), "serviceAccount:")).GetPolicy())}}

@@ -96,7 +96,7 @@ func (in *Invocation) door() iam.Door {
 	case setting == gcp.IngressAll:
 		d.Internet = iam.Granted
 	case setting == gcp.IngressInternalAndLoadBalancer:
-		d.Outside = "ingress admits the internet through a load balancer only, and whether one leads here is not known"
+		d.Outside = "ingress admits the internet only through a load balancer, and it is unknown whether there is one"
 	default:
 		d.Internet, d.Outside = iam.NotGranted, "ingress "+setting.String()+" keeps the internet out"
 	}
@@ -115,7 +115,7 @@ func (in *Invocation) iapState() iam.State {
 
 func (in *Invocation) publicBecause(door iam.Door) string {
 	if in.iap {
-		return "IAP asks nobody to sign in, and its service agent may invoke"
+		return "IAP lets everyone through, and its service agent may invoke"
 	}
 	d := door.Invoke.Public()
 	if d.Way == iam.ByCheckOff {
@@ -300,9 +300,9 @@ func (in *Invocation) whoNotes(door iam.Door, public iam.Decision) []string {
 	}
 	if in.iap {
 		agent := in.grantFinding(door.Agent, cmp.Or(in.iapAgent(), "IAP's service agent"), noFixes)
-		out = append(out, "IAP is on: everybody meets IAP first, and IAP calls as its service agent; "+agent.Message)
+		out = append(out, "IAP is on: it checks callers first and then calls as its service agent; "+agent.Message)
 	} else if public.State == iam.Unknown {
-		out = append(out, "whether anyone may invoke is not known: "+public.Reason)
+		out = append(out, "it is unknown whether anyone may invoke: "+public.Reason)
 	}
 	return out
 }

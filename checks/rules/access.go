@@ -45,7 +45,7 @@ func (x *Index) doorFor(t *target, public bool) iam.Door {
 	case estate.IngressInternal, estate.IngressNone:
 		d.Internet, d.Outside = iam.NotGranted, "ingress keeps the internet out"
 	default:
-		d.Outside = "its ingress is not known"
+		d.Outside = "its ingress setting is unknown"
 	}
 	return d
 }
@@ -100,7 +100,7 @@ func (x *Index) otherwiseNamed(project *node) string {
 		return ""
 	}
 	for _, other := range x.spelt(!gcp.IsNumber(own)) {
-		return "whether project " + own + " is project " + other + ", of which a policy is here, is not known"
+		return "it is unknown whether project " + own + " is project " + other + ", whose policy is here"
 	}
 	return ""
 }
@@ -162,7 +162,7 @@ func (x *Index) layer(key layerKey, level iam.Level) iam.Layer {
 		l.Policy, l.Reason = nil, why
 		return l
 	case len(policies) == 0 && !x.PoliciesComplete:
-		l.Policy, l.Reason = nil, "the policy of "+shortName(key.on)+" is not known"
+		l.Policy, l.Reason = nil, "the policy of "+shortName(key.on)+" is unknown"
 		return l
 	}
 	l.Reason = why
@@ -210,7 +210,7 @@ func (x *Index) mayBeOf(t *target, permission string) string {
 		}
 		for _, b := range p.Bindings {
 			if x.mayCarry(b.Role, permission) {
-				return b.Where.Address + " may be about it: which service it names is not known yet"
+				return b.Where.Address + " may be about it: the service that it names is not known yet"
 			}
 		}
 	}
@@ -296,7 +296,7 @@ func (x *Index) because(t *target, d iam.Decision) string {
 func assuming(d iam.Decision) string {
 	var out []string
 	for _, o := range d.Open {
-		clause := "no policy above it that is not shown here does"
+		clause := "no policy above it that is missing here does"
 		if o.Document == iam.TargetSettings {
 			clause = o.Reason
 		}

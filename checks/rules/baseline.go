@@ -18,7 +18,7 @@ func ReadBaseline(data []byte) (Baseline, error) {
 		Findings      []struct{ Rule, Resource, Member, Role, Fingerprint string }
 	}
 	if err := json.Unmarshal(data, &doc); err != nil || doc.SchemaVersion == "" {
-		return nil, errors.New("is no baseline; expected what --write-baseline or --format json writes")
+		return nil, errors.New("is not a baseline; expected what --write-baseline or --format json writes")
 	}
 	out := Baseline{}
 	for i, f := range doc.Findings {

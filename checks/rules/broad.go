@@ -43,12 +43,12 @@ func (x *Index) broad(g *grant, who string) Finding {
 		f.Message = fmt.Sprintf("%s may be able to invoke %s through %s: %s", who, x.opened(g), g.role, g.reason)
 	case g.kind == onEither:
 		f.Unknown = true
-		f.Message += ", if that is a gen1 function; on a v2 function the binding counts for nothing"
+		f.Message += ", if that is a gen1 function; on a v2 function the binding has no effect"
 	case g.kind == onTarget && g.target != nil && g.target.behind():
 		x.behindIAP(&f, g, who)
 	case g.target != nil && g.target.shielded():
 		f.Severity = Medium
-		f.Message += "; ingress keeps the internet out, so that only requests from inside arrive"
+		f.Message += "; ingress keeps the internet out, so only requests from inside arrive"
 	case g.kind == onNode && f.Reach.Known && f.Reach.Services == 0 && g.node.all > 0:
 		f.Severity = Medium
 		f.Message += "; ingress, IAP or a deny policy protects everything there now, but not what is added later"
@@ -72,11 +72,11 @@ func (x *Index) broad(g *grant, who string) Finding {
 func (x *Index) behindIAP(f *Finding, g *grant, who string) {
 	t := g.target
 	if g.member.Kind == iam.AllUsers && t.open() {
-		f.Message += "; IAP stands in front and asks nobody to sign in"
+		f.Message += "; IAP is in front but lets everyone through"
 		return
 	}
 	f.Severity = Low
-	f.Message = fmt.Sprintf("%s has %s on %s, and IAP stands in front: IAP decides who gets through", who, g.role, shortName(g.on))
+	f.Message = fmt.Sprintf("%s has %s on %s, but IAP is in front and decides who gets through", who, g.role, shortName(g.on))
 	if x.needsGrant(g) {
 		f.Message += ". IAP's service agent can invoke it through this grant alone"
 		f.propose = func() []repair { return []repair{x.agentInstead(g)} }
@@ -92,7 +92,7 @@ func (x *Index) limited(f *Finding, t *target) {
 	case t.Bare:
 		f.Message += "; whether ingress or IAP stands in the way is not known"
 	case t.Ingress == estate.UnknownIngress:
-		f.Message += "; its ingress is not known"
+		f.Message += "; its ingress setting is unknown"
 	}
 }
 
@@ -127,31 +127,31 @@ func (x *Index) subject(p *estate.Policy) string {
 }
 
 var grantAllUsers = Rule{
-	ID: "grant-all-users", Title: "anyone may invoke",
+	ID: "grant-all-users", Title: "a grant to everyone on the internet",
 	Severity: Critical, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/run/docs/authenticating/public",
-	Doc: `allUsers has an invoke permission through any role that includes it, on the service or above it, so that anyone on the
-internet may invoke without a credential. A role that does not include the permission, such as roles/viewer, opens nothing
-and is not reported. Behind IAP, which asks everybody to sign in, allUsers on the service opens it to nobody; IAP's service
-agent may live on that grant, and needs one of its own before it goes.`,
+	Doc: `allUsers has an invoke permission through any role that includes it, on the service or above it, so anyone on
+the internet may invoke without a credential. A role that does not include the permission, such as roles/viewer, opens
+nothing, so it is not reported. Behind IAP, which asks everybody to sign in, allUsers on the service opens it to
+nobody. IAP's service agent may depend on that grant: give it its own before you remove this one.`,
 	Run: byKind([]iam.Kind{iam.AllUsers}, "anyone"),
 }
 
 var grantAllAuthenticated = Rule{
-	ID: "grant-all-authenticated", Title: "anyone with a Google account may invoke",
+	ID: "grant-all-authenticated", Title: "a grant to everyone with a Google account",
 	Severity: Critical, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/iam/docs/principal-identifiers",
-	Doc: `allAuthenticatedUsers stands for every Google account and service account in the world, not for those of an organization.`,
+	Doc: `allAuthenticatedUsers means every Google account and service account in the world, not for those of an organization.`,
 	Run: byKind([]iam.Kind{iam.AllAuthenticatedUsers}, "anyone with a Google account"),
 }
 
 var grantInherited = Rule{
-	ID: "grant-inherited", Title: "an invoke permission is bound above the service",
+	ID: "grant-inherited", Title: "a grant on a project, folder or organization",
 	Severity: Medium, Confidence: checks.Documented,
 	Ref: accessPage,
-	Doc: `A role that is bound on a project, folder or organization lets its members invoke every service below, those made later
-too. Bind the invoker role on each service that the caller needs instead. Owners, editors and administrators have the
-permission as part of a larger role; that is listed as low.`,
+	Doc: `A role that is bound on a project, folder or organization lets its members invoke every service below, also
+later ones. Bind the invoker role on each service that the caller needs instead. Owners, editors and administrators
+have the permission as part of a larger role; that is listed as low.`,
 	Run: func(x *Index) []Finding {
 		var out []Finding
 		for g := range x.eachGrant() {
@@ -203,33 +203,33 @@ func administrative(role string) bool {
 }
 
 var grantDomain = Rule{
-	ID: "grant-domain", Title: "a whole domain may invoke",
+	ID: "grant-domain", Title: "a grant to a whole domain",
 	Severity: High, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/iam/docs/principal-identifiers",
-	Doc: `domain: and the principal sets of a Workspace or Cloud Identity customer stand for everyone there, those who join later
-too. Bind a group with the people who need the service.`,
+	Doc: `domain: and the principal sets of a Workspace or Cloud Identity customer mean everyone there, also those who
+join later. Bind a group with the people who need the service.`,
 	Run: func(x *Index) []Finding {
 		return byKind([]iam.Kind{iam.Domain, iam.Customer}, "everyone of a domain")(x)
 	},
 }
 
 var grantAllServiceAccounts = Rule{
-	ID: "grant-all-service-accounts", Title: "every service account of a project, folder or organization may invoke",
+	ID: "grant-all-service-accounts", Title: "a grant to every service account of a project, folder or organization",
 	Severity: High, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/iam/docs/principal-identifiers",
-	Doc: `A principal set of type ServiceAccount stands for every service account of a project, folder or organization, also for the
-default ones that any workload there runs as. Bind the one service account that calls.`,
+	Doc: `A principal set of type ServiceAccount means every service account of a project, folder or organization, also
+the default ones that any workload there runs as. Bind the one service account that calls.`,
 	Run: func(x *Index) []Finding {
 		return byKind([]iam.Kind{iam.ServiceAccountSet}, "every service account of a project, folder or organization")(x)
 	},
 }
 
 var grantExternal = Rule{
-	ID: "grant-external", Title: "a member from outside may invoke",
+	ID: "grant-external", Title: "a grant to a member from outside",
 	Severity: High, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/resource-manager/docs/organization-policy/restricting-domains",
 	Doc: `The configuration lists the domains and projects whose members may be granted access, or an organization policy lists the
-customers. A member of another one may invoke. Google's own service agents are not counted.`,
+customers. A member of a different one may invoke. Google's own service agents are not counted.`,
 	Run: func(x *Index) []Finding {
 		var out []Finding
 		for g := range x.eachGrant() {
@@ -260,12 +260,12 @@ func (x *Index) external(g *grant) string {
 			host = m.Value
 		}
 		if len(x.AllowedDomains) > 0 && !matchesAny(x.AllowedDomains, host) {
-			return host + " is none of the allowed domains"
+			return host + " is not one of the allowed domains"
 		}
 	case iam.ServiceAccount:
 		project := gcp.AccountProject(m.Value)
 		if len(x.AllowedProjects) > 0 && project != "" && !matchesAny(x.AllowedProjects, project) && !matchesAny(x.AllowedProjects, x.numbers[project]) {
-			return "its project " + project + " is none of the allowed projects"
+			return "its project " + project + " is not one of the allowed projects"
 		}
 	case iam.Customer:
 		for _, d := range x.Domains {
@@ -283,7 +283,7 @@ func matchesAny(patterns []string, s string) bool {
 }
 
 var grantExcessiveRole = Rule{
-	ID: "grant-excessive-role", Title: "a caller has more than it needs",
+	ID: "grant-excessive-role", Title: "a caller with a larger role than it needs",
 	Severity: Medium, Confidence: checks.Source,
 	Ref: accessPage,
 	Doc: `On a service, a role such as roles/run.admin, roles/run.developer or roles/editor lets its members invoke and change the

@@ -18,7 +18,7 @@ var callerRules = []Rule{triggerCannotInvoke, callerCannotInvoke, callerCredenti
 const serviceToService = "https://docs.cloud.google.com/run/docs/authenticating/service-to-service"
 
 var triggerCannotInvoke = Rule{
-	ID: "trigger-cannot-invoke", Title: "a trigger whose service account may not invoke",
+	ID: "trigger-cannot-invoke", Title: "a trigger without the permission to invoke",
 	Severity: High, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/eventarc/docs/roles-permissions",
 	Doc: `Events reach a v2 function through its trigger's service account, which needs run.routes.invoke on the function's Cloud Run
@@ -50,7 +50,7 @@ func (x *Index) refused(t *target, member, who string) (Finding, bool) {
 	f.propose = func() []repair { return []repair{x.grantInvoker(t, member)} }
 	if d.State == iam.Unknown {
 		f.Unknown, f.Severity = true, Info
-		f.Message = fmt.Sprintf("%s; it is not known whether that may invoke: %s", who, d.Reason)
+		f.Message = fmt.Sprintf("%s; it is unknown whether that account may invoke: %s", who, d.Reason)
 	}
 	return f, true
 }
@@ -168,11 +168,11 @@ func describe(c *estate.Caller) string {
 }
 
 var callerCannotInvoke = Rule{
-	ID: "caller-cannot-invoke", Title: "a configured caller that may not invoke",
+	ID: "caller-cannot-invoke", Title: "a configured caller without the permission to invoke",
 	Severity: High, Confidence: checks.Documented,
 	Ref: serviceToService,
 	Doc: `A scheduler job, a push subscription, a task queue, a trigger, a workflow or a gateway calls the service as a service account
-that does not have run.routes.invoke on it, so that every call is refused with 403.`,
+that does not have run.routes.invoke on it, so every call gets 403.`,
 	Run: func(x *Index) []Finding {
 		return x.eachCall(func(c *estate.Caller, t *target) (Finding, bool) {
 			if c.Token != caller.IDToken || c.ServiceAccount == "" {
@@ -185,10 +185,10 @@ that does not have run.routes.invoke on it, so that every call is refused with 4
 }
 
 var callerCredential = Rule{
-	ID: "caller-credential", Title: "a configured caller that sends no ID token",
+	ID: "caller-credential", Title: "a configured caller without an ID token",
 	Severity: High, Confidence: checks.Documented,
 	Ref: serviceToService,
-	Doc: `Cloud Run takes an ID token of Google's. A caller that is configured with an OAuth token gets 401, and one without any token
+	Doc: `Cloud Run accepts only a Google ID token. A caller that is configured with an OAuth token gets 401, and one without any token
 403, unless the service is public. Configure an OIDC token.`,
 	Run: func(x *Index) []Finding {
 		return x.eachCall(func(c *estate.Caller, t *target) (Finding, bool) {
@@ -203,7 +203,7 @@ var callerCredential = Rule{
 			f.propose = func() []repair { return []repair{x.configure(c, t)} }
 			if t.Check == estate.Unknown && !t.Gen1 || t.anyone.State == iam.Unknown || x.partial(t) {
 				f.Unknown = true
-				f.Message += "; whether the service is public is not known"
+				f.Message += "; it is unknown whether the service is public"
 			}
 			return f, true
 		})
@@ -222,11 +222,11 @@ func (x *Index) partial(t *target) bool {
 }
 
 var callerAudience = Rule{
-	ID: "caller-audience", Title: "a configured caller whose audience is not accepted",
+	ID: "caller-audience", Title: "a configured caller with a wrong audience",
 	Severity: High, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/run/docs/configuring/custom-audiences",
-	Doc: `The audience of the caller's ID token, given or by default, is none that the service accepts, so that every call is refused
-with 401. Set it to the service's URL, or to one of its custom audiences.`,
+	Doc: `The audience of the caller's ID token, given or by default, is not one that the service accepts, so every
+call gets 401. Set it to the service's URL, or to one of its custom audiences.`,
 	Run: func(x *Index) []Finding {
 		return x.eachCall(func(c *estate.Caller, t *target) (Finding, bool) {
 			a := x.audiences(t)

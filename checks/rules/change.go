@@ -19,8 +19,8 @@ var planConflict = Rule{
 	ID: "plan-conflict", Title: "resources that overwrite each other's bindings",
 	Severity: High, Confidence: checks.Documented,
 	Ref: "https://registry.terraform.io/providers/hashicorp/google/latest/docs/resources/cloud_run_v2_service_iam",
-	Doc: `An _iam_policy resource owns the whole policy, and an _iam_binding all members of its role. Beside another resource for the
-same policy or role each apply takes away what the other one grants. Keep one kind of them.`,
+	Doc: `An _iam_policy resource owns the whole policy, and an _iam_binding all members of its role. With another
+resource for the same policy or role, each apply removes what the other one grants. Keep only one kind.`,
 	Run: func(x *Index) []Finding {
 		var out []Finding
 		for _, name := range x.policyNames() {
@@ -33,7 +33,7 @@ same policy or role each apply takes away what the other one grants. Keep one ki
 				for _, b := range owners[i+1:] {
 					if why := conflict(a, b); why != "" {
 						f := Finding{Resource: name, GrantedOn: name, Role: a.binding.Role, Member: b.binding.Where.Address, Where: a.binding.Where,
-							Message: fmt.Sprintf("%s and %s fight over %s: %s", addressWord(a), addressWord(b), shortName(name), why)}
+							Message: fmt.Sprintf("%s and %s overwrite each other on %s: %s", addressWord(a), addressWord(b), shortName(name), why)}
 						f.propose = func() []repair { return []repair{oneKind(name)} }
 						out = append(out, f)
 					}
@@ -109,7 +109,7 @@ func conflict(a, b owner) string {
 }
 
 var accessExpectation = Rule{
-	ID: "access-expectation", Title: "an expectation does not hold",
+	ID: "access-expectation", Title: "an expectation that is not met",
 	Severity: High, Confidence: checks.Documented,
 	Ref: accessPage,
 	Doc: `The configuration states who must, and who must not, be able to invoke what. The same engine that judges an invocation says
@@ -166,10 +166,10 @@ func (x *Index) expected(e Expectation, t *target) []Finding {
 	if len(out) > 0 || len(members) > 0 && open == "" || open == "" && !e.Allowed {
 		return out
 	}
-	f := aboutTarget(t, "%s %s be able to invoke %s, and nobody of that form is granted", e.Principal, e.verb(), shortName(t.name))
+	f := aboutTarget(t, "%s %s be able to invoke %s, but no member that fits the pattern has access", e.Principal, e.verb(), shortName(t.name))
 	f.Member, f.Where = e.Principal, e.Where
 	if open != "" {
-		f.Message = fmt.Sprintf("%s %s be able to invoke %s, and it is not known who is granted: %s", e.Principal, e.verb(), shortName(t.name), open)
+		f.Message = fmt.Sprintf("%s %s be able to invoke %s, but it is unknown who has access: %s", e.Principal, e.verb(), shortName(t.name), open)
 		f.Severity, f.Unknown = Low, true
 	}
 	return []Finding{f}
@@ -214,7 +214,7 @@ func (x *Index) unexpected(e Expectation, t *target) (Finding, bool) {
 	f := aboutTarget(t, "%s %s be able to invoke %s: %s", e.Principal, verb, shortName(t.name), x.because(t, d))
 	f.Member, f.Where = e.Principal, e.Where
 	if d.State == iam.Unknown {
-		f.Message = fmt.Sprintf("%s %s be able to invoke %s, and that is not known: %s", e.Principal, verb, shortName(t.name), d.Reason)
+		f.Message = fmt.Sprintf("%s %s be able to invoke %s, but it is unknown whether that is so: %s", e.Principal, verb, shortName(t.name), d.Reason)
 		f.Severity, f.Unknown = Low, true
 	}
 	if e.Allowed {
@@ -224,12 +224,12 @@ func (x *Index) unexpected(e Expectation, t *target) (Finding, bool) {
 }
 
 var policyLost = Rule{
-	ID: "policy-lost", Title: "a replaced service whose grants are not made again",
+	ID: "policy-lost", Title: "a replaced service that loses its grants",
 	Severity: High, Confidence: checks.Inferred,
 	Ref: "https://github.com/hashicorp/terraform-provider-google/issues/18831",
-	Doc: `Replacing a service deletes its policy with it. Terraform does not notice in the same plan: an _iam_ resource that the plan
-leaves unchanged is not made again, and its members are refused until the next apply. Let it be replaced together with
-the service.`,
+	Doc: `Replacing a service deletes its policy with it. Terraform does not notice that in the same plan: Terraform
+does not re-create an _iam_ resource that the plan leaves unchanged, and its members are refused until the next apply.
+Let it be replaced together with the service.`,
 	Run: func(x *Index) []Finding {
 		var out []Finding
 		for i := range x.Lost {
@@ -289,7 +289,7 @@ var ignoreExpired = Rule{
 	ID: "ignore-expired", Title: "an ignore that has expired",
 	Severity: Medium, Confidence: checks.Documented,
 	Ref: accessPage,
-	Doc: `The configuration ignored a finding until a day that has passed. Repair what was ignored, or give a new day with its reason.`,
+	Doc: `The configuration ignored a finding until a day that has passed. Repair what was ignored, or set a new day with a reason.`,
 	Run: func(x *Index) []Finding {
 		var out []Finding
 		for _, i := range x.Ignores {

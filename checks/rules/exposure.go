@@ -9,12 +9,12 @@ import (
 var exposureRules = []Rule{invokerCheckDisabled, ingressAllPublic, eventFunctionPublic, iapBypass}
 
 var invokerCheckDisabled = Rule{
-	ID: "invoker-check-disabled", Title: "the invoker IAM check is off",
+	ID: "invoker-check-disabled", Title: "an invoker IAM check that is off",
 	Severity: Critical, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/run/docs/authenticating/public",
 	Doc: `With the invoker IAM check off, anyone may invoke the service whatever its policy says; an empty policy then reads like a
 private service. Where the service is not meant to be public, turn the check on again. Behind IAP, IAP decides who gets
-through; its service agent then needs a grant of its own before the check is on.`,
+through; give its service agent its own grant before you turn the check on.`,
 	Run: func(x *Index) []Finding {
 		var out []Finding
 		for _, t := range x.order {
@@ -27,14 +27,14 @@ through; its service agent then needs a grant of its own before the check is on.
 			switch {
 			case t.behind():
 				f.Severity, f.Reach.Services = Low, 0
-				f.Message = "the invoker IAM check of " + shortName(t.name) + " is off, and IAP stands in front: IAP decides who gets through"
+				f.Message = "the invoker IAM check of " + shortName(t.name) + " is off, but IAP is in front and decides who gets through"
 				if t.open() {
 					f.Severity, f.Reach.Services = 0, 1
-					f.Message += ", and asks nobody to sign in"
+					f.Message += ", and lets everyone through"
 				}
 			case t.shielded():
 				f.Severity, f.Reach.Services = Medium, 0
-				f.Message += "; ingress keeps the internet out, so that only requests from inside arrive"
+				f.Message += "; ingress keeps the internet out, so only requests from inside arrive"
 			default:
 				x.limited(&f, t)
 			}
@@ -48,8 +48,8 @@ var ingressAllPublic = Rule{
 	ID: "ingress-all-public", Title: "a public service with nothing in front",
 	Severity: Medium, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/run/docs/securing/ingress",
-	Doc: `The service is public and admits requests from the internet on its own URL, so that neither a load balancer with Cloud
-Armor nor IAP stands before it. Where it is meant to be public behind a load balancer, restrict its ingress to that.`,
+	Doc: `The service is public and admits requests from the internet on its own URL, so neither a load balancer with
+Cloud Armor nor IAP protects it. Where it is meant to be public behind a load balancer, restrict its ingress to that.`,
 	Run: ofTargets(func(x *Index, t *target) (f Finding, bad bool) {
 		if !t.open() || t.Ingress != estate.IngressAll || t.IAP == estate.Yes || t.front || t.DefaultURL == estate.No {
 			return f, false
@@ -62,10 +62,10 @@ Armor nor IAP stands before it. Where it is meant to be public behind a load bal
 }
 
 var eventFunctionPublic = Rule{
-	ID: "event-function-public", Title: "anyone can call an event-driven function",
+	ID: "event-function-public", Title: "a public event-driven function",
 	Severity: High, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/functions/docs/calling",
-	Doc: `An event-driven function is called by its trigger's service account alone. Where it is public, anyone can send it forged
+	Doc: `Only its trigger's service account needs to call an event-driven function. Where it is public, anyone can send it forged
 events. Remove the grant, or turn the invoker IAM check on.`,
 	Run: ofTargets(func(x *Index, t *target) (f Finding, bad bool) {
 		if t.Event != estate.Yes || !t.free() {
@@ -90,12 +90,12 @@ var iapBypass = Rule{
 	Severity: High, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/iap/docs/enabling-cloud-run",
 	Doc: `IAP on a load balancer checks only what comes through it. The service still answers on its run.app URL: where it is public
-and admits all traffic, IAP can be passed by. Restrict ingress, turn the default URL off, or turn IAP on for the service.`,
+and admits all traffic, callers can go around IAP. Restrict ingress, turn the default URL off, or turn IAP on for the service.`,
 	Run: ofTargets(func(x *Index, t *target) (f Finding, bad bool) {
 		if !t.front || t.IAP == estate.Yes || t.Ingress != estate.IngressAll || t.DefaultURL == estate.No || !t.open() {
 			return f, false
 		}
-		f = aboutTarget(t, "IAP stands before %s on a load balancer, and its run.app URL is open to anyone", shortName(t.name))
+		f = aboutTarget(t, "IAP protects %s on a load balancer, but its run.app URL is open to anyone", shortName(t.name))
 		f.Reach = Reach{Services: 1, Known: true}
 		f.propose = func() []repair { return []repair{x.restrictIngress(t)} }
 		return f, true

@@ -170,7 +170,7 @@ func (x *Index) configure(c *estate.Caller, t *target) repair {
 		ID: "send-id-token", Summary: "Let " + describe(c) + " send an ID token for " + orWord(given, "the URL of "+shortName(t.name)),
 	}}
 	if c.ServiceAccount == "" {
-		r.Caution = "not checked: which account it will call as is for you to choose"
+		r.Caution = "not checked: choose the account that it calls as"
 	} else {
 		r.change = func(e *estate.Estate) { sends(e, c, t) }
 	}

@@ -42,22 +42,22 @@ func (x *Index) carries(g *grant) iam.State {
 }
 
 var grantIneffectiveRole = Rule{
-	ID: "grant-ineffective-role", Title: "a binding that looks like an invoker grant and grants nothing",
+	ID: "grant-ineffective-role", Title: "a binding that looks like an invoker grant but is not",
 	Severity: Medium, Confidence: checks.Source,
 	Ref: accessPage,
-	Doc: `roles/cloudfunctions.invoker does not include run.routes.invoke, so that it does not let anyone call a v2 function or a Cloud
-Run service; and the policy of a v2 function is not asked at all: its Cloud Run service's is. Bind
-roles/run.servicesInvoker on the service.`,
+	Doc: `roles/cloudfunctions.invoker does not include run.routes.invoke, so it does not let anyone call a v2 function
+or a Cloud Run service. Google also ignores the policy of a v2 function: only the policy of its Cloud Run service
+counts. Bind roles/run.servicesInvoker on the service.`,
 	Run: func(x *Index) []Finding {
 		var out []Finding
 		for g := range x.eachGrant() {
 			switch {
 			case g.kind == onFunction && (looksLikeInvoker(g.role) || g.run.state != iam.NotGranted):
-				f := x.about(g, "%s has %s on the function %s, whose policy does not count: its Cloud Run service's does", g.member, g.role, shortName(g.on))
+				f := x.about(g, "%s has %s on the function %s, but only the policy of its Cloud Run service counts", g.member, g.role, shortName(g.on))
 				f.propose = func() []repair { return x.fixOn(g) }
 				out = append(out, f)
 			case g.kind == onTarget && looksLikeInvoker(g.role) && x.carries(g) == iam.NotGranted:
-				f := x.about(g, "%s has %s on %s, and that role does not include %s", g.member, g.role, shortName(g.on), permissionOf(g))
+				f := x.about(g, "%s has %s on %s, but that role does not include %s", g.member, g.role, shortName(g.on), permissionOf(g))
 				f.propose = func() []repair { return x.fixOn(g) }
 				out = append(out, f)
 			}
@@ -98,8 +98,8 @@ var grantIneffectiveMember = Rule{
 	ID: "grant-ineffective-member", Title: "a member that cannot invoke",
 	Severity: Low, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/iam/docs/federated-identity-supported-services",
-	Doc: `A federated principal, a Kubernetes service account or a convenience value such as projectOwner: shows no ID token of
-Google's, so that Cloud Run can never match it. Bind a service account that the caller impersonates.`,
+	Doc: `A federated principal, a Kubernetes service account or a convenience value such as projectOwner: has no
+Google ID token, so Cloud Run can never match it. Bind a service account that the caller impersonates.`,
 	Run: ofGrants(func(x *Index, g *grant) (f Finding, bad bool) {
 		can, why := g.member.CanPresentIDToken()
 		if can != iam.NotGranted || g.member.Deleted || !x.mayGrant(g) || !looksLikeInvoker(g.role) {
@@ -115,8 +115,8 @@ var grantDeletedMember = Rule{
 	ID: "grant-deleted-member", Title: "a member that was deleted",
 	Severity: Low, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/iam/docs/principal-identifiers",
-	Doc: `A deleted: member names an account that is gone. An account made anew with the same e-mail is another one and does not have
-the role. Remove the binding, and grant the role to the new account where there is one.`,
+	Doc: `A deleted: member is an account that no longer exists. A new account with the same e-mail is a different one
+and does not have the role. Remove the binding, and grant the role to the new account where there is one.`,
 	Run: ofGrants(func(x *Index, g *grant) (f Finding, bad bool) {
 		if !g.member.Deleted || !x.mayGrant(g) {
 			return f, false
@@ -128,27 +128,27 @@ the role. Remove the binding, and grant the role to the new account where there 
 }
 
 var grantIneffectiveCondition = Rule{
-	ID: "grant-ineffective-condition", Title: "a condition that never holds on Cloud Run",
+	ID: "grant-ineffective-condition", Title: "a condition that is never true on Cloud Run",
 	Severity: Medium, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/iam/docs/conditions-attribute-reference",
-	Doc: `Cloud Run does not provide every attribute to conditions: one that asks for resource.name, resource.type or
-resource.service never lets anyone in, nor does one that cannot be evaluated.`,
+	Doc: `Cloud Run does not give conditions every attribute: a condition on resource.name, resource.type or
+resource.service is never true, nor is one that cannot be evaluated.`,
 	Run: ofGrants(func(x *Index, g *grant) (f Finding, bad bool) {
 		c := g.condition
 		if g.binding.Condition == nil || c.State != iam.NotGranted || x.expired(c) || !x.mayGrant(g) || len(c.Unprovided) == 0 && !c.Failed {
 			return f, false
 		}
-		f = x.about(g, "the condition on %s for %s never holds: %s", g.role, g.member, c.Reason)
+		f = x.about(g, "the condition on %s for %s is never true: %s", g.role, g.member, c.Reason)
 		f.propose = func() []repair { return []repair{x.removeBinding(g)} }
 		return f, true
 	}),
 }
 
 var grantExpiredCondition = Rule{
-	ID: "grant-expired-condition", Title: "a condition that no longer holds",
+	ID: "grant-expired-condition", Title: "a condition that has expired",
 	Severity: Low, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/iam/docs/configuring-temporary-access",
-	Doc: `The condition set an end that has passed, so that the binding grants nothing any more. Remove it, or set a new end.`,
+	Doc: `The condition set an end that has passed, so the binding no longer grants anything. Remove it, or set a new end.`,
 	Run: ofGrants(func(x *Index, g *grant) (f Finding, bad bool) {
 		if g.binding.Condition == nil || !x.expired(g.condition) || !x.mayGrant(g) {
 			return f, false
@@ -167,8 +167,8 @@ var grantRedundant = Rule{
 	ID: "grant-redundant", Title: "a grant that a broader one covers",
 	Severity: Info, Confidence: checks.Inferred,
 	Ref: accessPage,
-	Doc: `The member may invoke already, through a binding above the service or because the service is public. The narrow binding is
-what should stay: remove the broad one first.`,
+	Doc: `The member may invoke already, through a binding above the service or because the service is public. Keep the
+narrow binding, and remove the broad one first.`,
 	Run: func(x *Index) []Finding {
 		above := map[string][]*grant{} // by node and member
 		for g := range x.eachGrant() {

@@ -94,12 +94,12 @@ func TestStandingInTheWay(t *testing.T) {
 		public  int
 		says    string // the severity and a part of the message
 	}{
-		{"IAP", []change{public, target(orders, behindIAP)}, 0, "low: anyone has roles/run.invoker on services/orders, and IAP stands in front"},
+		{"IAP", []change{public, target(orders, behindIAP)}, 0, "low: anyone has roles/run.invoker on services/orders, but IAP is in front"},
 		{"IAP that asks nobody", []change{public, target(orders, behindIAP), grant(iapOrders, "roles/iap.httpsResourceAccessor", "allUsers")}, 1,
-			"critical: IAP stands in front and asks nobody to sign in"},
+			"critical: IAP is in front but lets everyone through"},
 		{"a load balancer", []change{public, ingress(estate.IngressInternalAndLoadBalancer)}, 0, "high: only through a load balancer"},
 		{"internal", []change{public, ingress(estate.IngressInternal)}, 0, "medium: ingress keeps the internet out"},
-		{"ingress that is not known", []change{public, ingress(estate.UnknownIngress)}, 0, "critical: its ingress is not known"},
+		{"ingress that is not known", []change{public, ingress(estate.UnknownIngress)}, 0, "critical: its ingress setting is unknown"},
 		{"a deny policy on everyone", []change{public, deny("projects/shop", "principalSet://goog/public:all")}, 0,
 			"medium: does not document whether it stops"},
 		{"a deny policy on the member", []change{grant(orders, "roles/run.invoker", "domain:example.com"), deny("projects/shop", "principalSet://goog/public:all")}, 0,
@@ -133,7 +133,7 @@ func TestRepairsInTerraform(t *testing.T) {
 		{estate.PolicyAuthority, []string{"allUsers", mover}, "binding {\n  role = \"roles/run.invoker\"\n  members = [\"" + mover + "\"]\n}\n"},
 	} {
 		f := at(tt.authority, tt.members...).Findings[0]
-		if x := f.Fixes[0]; !strings.HasPrefix(x.Terraform, tt.want) || !strings.Contains(x.Commands[0].Note, "drifts") {
+		if x := f.Fixes[0]; !strings.HasPrefix(x.Terraform, tt.want) || !strings.Contains(x.Commands[0].Note, "restores it") {
 			t.Errorf("%d: %q, %q", tt.authority, x.Terraform, x.Commands[0].Note)
 		}
 	}

@@ -17,7 +17,7 @@ func (x *Index) inTerraform(r *repair, g *grant) {
 	at := b.Where.Address
 	for i := range r.Commands {
 		c := &r.Commands[i]
-		c.Note = joined(c.Note, "drifts: Terraform puts it back until "+at+" is changed")
+		c.Note = joined(c.Note, "Terraform restores it until "+at+" is changed")
 	}
 	switch {
 	case b.Authority == estate.PolicyAuthority:

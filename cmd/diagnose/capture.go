@@ -31,7 +31,7 @@ its decoded claims.`,
 	}
 	in := a.evidenceFlags(c)
 	in.liveFlags(c)
-	anonymize := c.Flags().Bool("anonymize", false, "replace projects, e-mails and names, each by the same stand-in everywhere")
+	anonymize := c.Flags().Bool("anonymize", false, "replace projects, e-mails and names, each by the same made-up one everywhere")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if a.output == "" {
 			return hint(errors.New("capture needs -o: a folder, or a file whose name ends in .txtar"), "diagnose capture "+args[0]+" -o case.txtar")

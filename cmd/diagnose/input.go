@@ -48,12 +48,12 @@ func (a *app) evidenceFlags(c *cobra.Command) *input {
 			in.documents[m.Flag] = f.String(m.Flag, "", m.What+" (`FILE` or -)")
 		}
 	}
-	f.StringVar(&in.env, "token-env", "", "name of the environment `VARIABLE` that holds the credential")
+	f.StringVar(&in.env, "token-env", "", "name of the environment `VARIABLE` with the credential")
 	f.StringVar(&in.url, "url", "", "the URL called")
 	f.StringVar(&in.method, "method", "", "the method of the request")
 	f.StringArrayVar(&in.headers, "header", nil, "a header of the request, \"Name: value\" or @FILE; repeatable")
 	f.StringVar(&in.source, "source", "", "where the request comes from: internet, vpc, load-balancer, internal-load-balancer, google-service, perimeter")
-	f.StringVar(&in.member, "principal", "", "a `MEMBER` to ask about: what if it sent a correct token")
+	f.StringVar(&in.member, "principal", "", "the `MEMBER` to ask about, as if it sent a correct token")
 	f.StringVar(&in.client, "client", "", "what made the request, such as gcloud or cloud-scheduler")
 	f.StringVar(&in.at, "at", "", "the moment to judge at, RFC 3339 (default: that of the request, the log entry or the response, else now)")
 	f.BoolVar(&in.offline, "offline", false, "fetch nothing, not even a key set")
@@ -295,7 +295,7 @@ func addLine(h http.Header, line string) error {
 func holdsSecret(name, value string) bool {
 	if name == credential.Authorization || name == credential.Serverless {
 		sel := credential.FromHeaders(http.Header{name: {value}})
-		return value != "" && !sel.Redacted && sel.Malformed != "has no token behind Bearer"
+		return value != "" && !sel.Redacted && sel.Malformed != "has no token after Bearer"
 	}
 	sel := credential.FromHeaders(http.Header{credential.Authorization: {"Bearer " + value}})
 	if credential.SecretHeader(name) {

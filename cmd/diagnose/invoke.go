@@ -25,7 +25,7 @@ func (a *app) invokeCommand() *cobra.Command {
 	in := a.evidenceFlags(c)
 	in.liveFlags(c)
 	in.probeFlags(c)
-	c.Flags().BoolVar(&opts.Strict, "strict", false, "allow no assumption: what rests on one is undetermined")
+	c.Flags().BoolVar(&opts.Strict, "strict", false, "accept no assumption: answer undetermined instead")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		s, err := in.snapshot(c.Context(), args)
 		if err != nil {

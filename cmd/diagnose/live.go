@@ -45,7 +45,7 @@ func (in *input) gather(ctx context.Context, name string) (evidence.Snapshot, er
 	}
 	target, err := gather.ParseTarget(name)
 	if err != nil {
-		return evidence.Snapshot{}, hint(fmt.Errorf("%q is no case and no target: %w", name, err), "diagnose demo --list names the embedded cases, for "+demoPrefix+"NAME")
+		return evidence.Snapshot{}, hint(fmt.Errorf("%q is neither a case nor a target: %w", name, err), "diagnose demo --list names the embedded cases, for "+demoPrefix+"NAME")
 	}
 	o, err := in.live.options(in.app)
 	if err != nil {

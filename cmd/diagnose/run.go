@@ -147,7 +147,7 @@ func (a *app) style() (report.Style, error) {
 	case "auto":
 		st.Color = terminal && a.Getenv("NO_COLOR") == "" && a.Getenv("TERM") != "dumb"
 	default:
-		return st, fmt.Errorf("--color must be auto, always or never, got %q", a.color)
+		return st, fmt.Errorf("--color must be auto, always or never, not %q", a.color)
 	}
 	if terminal {
 		if w, _, err := term.GetSize(int(file.Fd())); err == nil && w >= 40 {

@@ -22,7 +22,7 @@ func (a *app) tokenCommand() *cobra.Command {
 		Args: cobra.MaximumNArgs(1),
 	}
 	in := a.evidenceFlags(c)
-	audience := c.Flags().String("audience", "", "the `URL` or custom audience to accept: judge the token for it")
+	audience := c.Flags().String("audience", "", "the `URL` or custom audience that the token must be for")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) == 1 {
 			if *in.documents["token-file"] != "" {

@@ -71,7 +71,7 @@ func Read(name string, n Names) (Config, error) {
 func Parse(name string, data []byte, n Names) (Config, error) {
 	var root yaml.Node
 	if err := yaml.Unmarshal(data, &root); err != nil {
-		return Config{}, fmt.Errorf("%s: is no YAML: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+		return Config{}, fmt.Errorf("%s: is not YAML: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	if root.Kind == 0 {
 		return Config{}, nil

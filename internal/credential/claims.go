@@ -43,12 +43,12 @@ func decodeObject(b []byte) (map[string]any, error) {
 	} else if err != nil {
 		var syntax *json.SyntaxError
 		if errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &syntax) && syntax.Offset >= int64(len(b)) {
-			return nil, errors.New("is JSON that ends in the middle: it was cut off")
+			return nil, errors.New("is JSON that was cut off")
 		}
-		return nil, errors.New("is no JSON object")
+		return nil, errors.New("is not a JSON object")
 	}
 	if _, err := d.Token(); m == nil || err != io.EOF {
-		return nil, errors.New("is no single JSON object")
+		return nil, errors.New("is not one single JSON object")
 	}
 	return m, nil
 }

@@ -20,13 +20,13 @@ var (
 	bearerWord = regexp.MustCompile(`(?i)^bearer(\s+|\s*[:=]\s*|$)`)
 )
 
-const bearerFound = `"Bearer" stands before the token`
+const bearerFound = `the token starts with "Bearer"`
 
 var repairs = []repair{
-	{"a byte order mark stands before the token", func(s string) string { return strings.TrimPrefix(s, "\ufeff") }},
-	{`"Authorization:" stands before the token`, func(s string) string { return headerName.ReplaceAllString(s, "") }},
+	{"the token starts with a byte order mark", func(s string) string { return strings.TrimPrefix(s, "\ufeff") }},
+	{`the token starts with "Authorization:"`, func(s string) string { return headerName.ReplaceAllString(s, "") }},
 	{bearerFound, func(s string) string { return bearerWord.ReplaceAllString(s, "") }},
-	{"quotation marks stand around the token", func(s string) string { return strings.Trim(s, "\"'`“”‘’") }},
+	{"the token is in quotation marks", func(s string) string { return strings.Trim(s, "\"'`“”‘’") }},
 	{"a comma or semicolon follows the token", func(s string) string { return strings.TrimRight(s, ",;") }},
 	{"the token is URL-encoded", unescape},
 }
@@ -58,7 +58,7 @@ func clean(raw string) (value string, found []string, several bool) {
 		found, s = note(found, inside(s)), t
 	}
 	if i := slices.Index(found, bearerFound); bearers > 1 {
-		found[i] = `"Bearer" stands twice before the token`
+		found[i] = `the token starts with "Bearer" twice`
 	}
 	return s, found, false
 }
@@ -98,13 +98,13 @@ func separates(r rune) bool {
 func inside(s string) string {
 	switch {
 	case strings.ContainsAny(s, "\r\n"):
-		return "a line break stands inside the token"
+		return "the token has a line break in it"
 	case strings.IndexFunc(s, unicode.IsSpace) >= 0:
-		return "white space stands inside the token"
+		return "the token has white space in it"
 	case strings.ContainsAny(s, ",;"):
-		return "a comma or semicolon stands inside the token"
+		return "the token has a comma or semicolon in it"
 	}
-	return "characters that cannot be seen stand inside the token"
+	return "the token has invisible characters in it"
 }
 
 // countTokens counts the fields that are a whole token, and a scheme in the

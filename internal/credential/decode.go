@@ -68,7 +68,7 @@ func (c *Credential) decodeJWT(s string) {
 	header, headerErr := object(parts[0])
 	c.Header = headerOf(header)
 	if len(parts) == 5 && c.Header.Extra["enc"] != nil {
-		c.Kind, c.Problem = JWE, "it has five parts, as an encrypted JWT has"
+		c.Kind, c.Problem = JWE, "it has five parts, like an encrypted JWT"
 		return
 	}
 	if len(parts) > 3 && strings.Count(s, "eyJ") > len(parts)/2 {
@@ -76,7 +76,7 @@ func (c *Credential) decodeJWT(s string) {
 		return
 	}
 	if len(parts) != 3 {
-		c.malformed("it has %s, and a JWT has three", count(len(parts)))
+		c.malformed("it has %s, but a JWT has three", count(len(parts)))
 		return
 	}
 	c.Signature = signatureState(parts[2])
@@ -146,13 +146,13 @@ func segment(part string) (b []byte, note, err error) {
 		if len(bare)%4 == 1 && strings.IndexFunc(bare, notBase64) < 0 {
 			return nil, nil, errors.New("has a length that base64url cannot have: a character is missing or too many")
 		}
-		return nil, nil, errors.New("holds a character that base64url does not have")
+		return nil, nil, errors.New("has a character that base64url does not have")
 	}
 	switch {
 	case strings.HasSuffix(part, "="):
 		note = errors.New("ends in = padding, which a JWT omits")
 	case strings.ContainsAny(part, "+/"):
-		note = errors.New("is in standard base64, and a JWT is in base64url")
+		note = errors.New("is in standard base64, but a JWT is in base64url")
 	default:
 		note = errors.New("is base64url that ends in stray bits")
 	}

@@ -97,15 +97,15 @@ func selection(name string, values []string) Selection {
 	case value == "":
 		sel.Malformed = "is empty"
 	case bearerWithColon.MatchString(value):
-		sel.scheme, sel.Malformed = "Bearer", "has a colon or equals sign behind Bearer"
+		sel.scheme, sel.Malformed = "Bearer", "has a colon or equals sign after Bearer"
 		rest = strings.TrimSpace(bearerWithColon.ReplaceAllString(value, ""))
 	case sel.scheme == "Bearer" && rest == "":
-		sel.Malformed = "has no token behind Bearer"
+		sel.Malformed = "has no token after Bearer"
 	case sel.scheme == "Bearer":
 	case rest == "" || looksLikeJWT(word) || redacted(value):
 		sel.scheme, rest = "", value
 		if !redacted(value) {
-			sel.Malformed = "lacks the word Bearer before the token"
+			sel.Malformed = "does not have the word Bearer before the token"
 		}
 	case sel.scheme != "":
 		sel.Malformed = "uses the scheme " + sel.scheme
@@ -130,7 +130,7 @@ func (sel *Selection) read(value string) {
 		sel.Credential.Kind = Opaque
 	}
 	if i := slices.Index(blanks, strings.ToLower(value)); i >= 0 {
-		sel.Notes = append(sel.Notes, fmt.Sprintf("the word %q stands where the token belongs: the client had none", blanks[i]))
+		sel.Notes = append(sel.Notes, fmt.Sprintf("it has the word %q instead of a token: the client had none", blanks[i]))
 	}
 }
 
@@ -174,8 +174,8 @@ var beside = []struct{ header, says string }{
 	{"X-Apigateway-Api-Userinfo", "the request came through API Gateway, which adds X-Apigateway-Api-Userinfo"},
 	{"X-Endpoint-Api-Userinfo", "the request came through an Endpoints proxy, which adds X-Endpoint-API-UserInfo"},
 	{"Proxy-Authorization", "Proxy-Authorization is for a proxy on the way, not for the service"},
-	{"X-Goog-Api-Key", "X-Goog-Api-Key holds an API key, which is no credential for a service"},
-	{"X-Api-Key", "X-Api-Key holds an API key, which is no credential for a service"},
+	{"X-Goog-Api-Key", "X-Goog-Api-Key has an API key, which Cloud Run does not accept"},
+	{"X-Api-Key", "X-Api-Key has an API key, which Cloud Run does not accept"},
 }
 
 func (sel *Selection) noteBeside(h http.Header) {

@@ -30,9 +30,9 @@ func TestFromHeaders(t *testing.T) {
 		"lower case":     {http.Header{"authorization": {"bearer " + token}}, A, credential.IDToken, 1, "", false, 0},
 		"tab":            {auth("Bearer\t" + token), A, credential.IDToken, 1, "", false, 0},
 		"empty":          {auth(""), A, credential.Opaque, 1, "is empty", false, 0},
-		"Bearer alone":   {auth("Bearer "), A, credential.Opaque, 1, "has no token behind Bearer", false, 0},
-		"no scheme":      {auth(token), A, credential.IDToken, 1, "lacks the word Bearer before the token", false, 0},
-		"colon":          {auth("Bearer: " + token), A, credential.IDToken, 1, "has a colon or equals sign behind Bearer", false, 0},
+		"Bearer alone":   {auth("Bearer "), A, credential.Opaque, 1, "has no token after Bearer", false, 0},
+		"no scheme":      {auth(token), A, credential.IDToken, 1, "does not have the word Bearer before the token", false, 0},
+		"colon":          {auth("Bearer: " + token), A, credential.IDToken, 1, "has a colon or equals sign after Bearer", false, 0},
 		"basic":          {auth("Basic dXNlcjpwYXNz"), A, credential.Opaque, 1, "uses the scheme Basic", false, 0},
 		"digest":         {auth(`Digest username="a", response="b"`), A, credential.Opaque, 1, "uses the scheme Digest", false, 0},
 		"token scheme":   {auth("Token " + token), A, credential.IDToken, 1, "uses the scheme Token", false, 0},
@@ -87,10 +87,10 @@ func TestHeaderNotes(t *testing.T) {
 		want    []string
 	}{
 		"plain":     {http.Header{"Authorization": {"Bearer " + idToken()}}, nil},
-		"undefined": {http.Header{"Authorization": {"Bearer undefined"}}, []string{`the word "undefined" stands where the token belongs`}},
+		"undefined": {http.Header{"Authorization": {"Bearer undefined"}}, []string{`the word "undefined" instead of a token`}},
 		"gateway":   {http.Header{"X-Forwarded-Authorization": {"Bearer x"}, "x-apigateway-api-userinfo": {"e30"}}, []string{"a gateway moved the caller's own token", "through API Gateway"}},
 		"IAP":       {http.Header{"X-Goog-Iap-Jwt-Assertion": {"x"}}, []string{"the request came through IAP"}},
-		"API key":   {http.Header{"X-Goog-Api-Key": {"AIza"}}, []string{"which is no credential for a service"}},
+		"API key":   {http.Header{"X-Goog-Api-Key": {"AIza"}}, []string{"which Cloud Run does not accept"}},
 		"two tokens": {http.Header{"Authorization": {"Bearer " + idToken()}, "X-Serverless-Authorization": {"Bearer " + other}}, []string{
 			`X-Serverless-Authorization is for ["https://other.a.run.app"], and Authorization, which does not count, for ["` + service + `"]`, "expire at different times"}},
 	} {

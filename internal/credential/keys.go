@@ -147,7 +147,7 @@ func (j jwk) unfit() string {
 func (k *KeySet) addJWK(raw json.RawMessage) error {
 	var j jwk
 	if err := json.Unmarshal(raw, &j); err != nil {
-		return errors.New("it is no JSON Web Key")
+		return errors.New("it is not a JSON Web Key")
 	}
 	if j.D != nil || j.P != nil || j.Q != nil {
 		return errPrivate
@@ -160,7 +160,7 @@ func (k *KeySet) addJWK(raw json.RawMessage) error {
 	public := jwkset.JWKMarshal{KTY: jwkset.KtyRSA, N: j.N, E: j.E}
 	parsed, err := jwkset.NewJWKFromMarshal(public, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{SkipAll: true})
 	if err != nil {
-		return errors.New("its n and e are no RSA key")
+		return errors.New("its n and e are not an RSA key")
 	}
 	if key, ok := parsed.Key().(*rsa.PublicKey); ok {
 		k.add(j.ID, key)

@@ -37,11 +37,11 @@ func Verify(c Credential, keys KeySet) Verification {
 	case !c.JWT() || c.raw == nil:
 		v.Reason = "there is no JWT with a signature to verify"
 	case c.Kind == JWE || len(parts) != 3:
-		v.State, v.Reason = Invalid, "it is no signed JWT"
+		v.State, v.Reason = Invalid, "it is not a signed JWT"
 	case c.Header.Algorithm != jwt.SigningMethodRS256.Alg():
 		v.State, v.Reason = WrongAlgorithm, "its algorithm is not RS256"
 	case c.Header.critical():
-		v.State, v.Reason = Invalid, "its header demands extensions that are not understood"
+		v.State, v.Reason = Invalid, "its header needs extensions that diagnose does not know"
 	case c.Signature != SignaturePresent:
 		v.State, v.Reason = Invalid, "its signature is "+c.Signature.String()
 	case !readable(parts[0]) || !canonical(parts[1]):
@@ -89,5 +89,5 @@ func (v *Verification) try(parts []string, keys KeySet) {
 			return
 		}
 	}
-	v.State, v.Reason = Invalid, "it was not made with the key of the set, or the token was changed"
+	v.State, v.Reason = Invalid, "it was made with a different key, or the token was changed"
 }

@@ -69,7 +69,7 @@ func readProject(s *Snapshot, src Source, data []byte) error {
 			return p, wrongKind(doc, errors.New("has neither projectId nor projectNumber; expected the project"), "project-file")
 		}
 		if strings.Trim(p.Number, "0123456789") != "" {
-			return p, errors.New("projectNumber is no number; expected the project")
+			return p, errors.New("projectNumber is not a number; expected the project")
 		}
 		return p, nil
 	})

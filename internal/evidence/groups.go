@@ -91,7 +91,7 @@ func groupOfMemberships(list []membership) (map[string][]string, error) {
 			group = parts[1]
 		}
 		if !strings.Contains(group, "@") {
-			return nil, fmt.Errorf("has memberships and does not say of which group: make it with %s", groupsMake)
+			return nil, fmt.Errorf("has memberships but does not name the group: make it with %s", groupsMake)
 		}
 		key := "group:" + strings.ToLower(group)
 		out[key] = append(out[key], membersOf([]membership{m})...)

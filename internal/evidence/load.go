@@ -73,7 +73,7 @@ func LoadFS(fsys fs.FS, name string) (Snapshot, error) {
 		case !ok && suggest(e.Name()) != "":
 			return s, fmt.Errorf("%s: %s is not a document of a case%s", name, e.Name(), suggest(e.Name()))
 		case !ok:
-			return s, fmt.Errorf("%s: %s is not a document of a case; they are %s", name, e.Name(), documentNames())
+			return s, fmt.Errorf("%s: %s is not a document of a case; the documents are %s", name, e.Name(), documentNames())
 		case slices.Contains(read, m.Flag):
 			return s, fmt.Errorf("%s: %s is given twice, as %s", name, m.What, strings.Join(m.Names, " and "))
 		}
@@ -87,7 +87,7 @@ func LoadFS(fsys fs.FS, name string) (Snapshot, error) {
 		read = append(read, m.Flag)
 	}
 	if len(read) == 0 {
-		return s, fmt.Errorf("%s: has no document of a case; they are %s", name, documentNames())
+		return s, fmt.Errorf("%s: has no document of a case; the documents are %s", name, documentNames())
 	}
 	return s, nil
 }

@@ -31,7 +31,7 @@ func policyReader(field func(*Snapshot) *policyFact) func(*Snapshot, Source, []b
 func AllowPolicy(doc []byte) (*iampb.Policy, error) {
 	m, err := object(doc)
 	if err != nil {
-		return nil, errors.New(`holds a list; expected an allow policy: {"bindings":[…]}, without --flatten`)
+		return nil, errors.New(`is a list; expected an allow policy: {"bindings":[…]}, without --flatten`)
 	}
 	if _, ok := m["bindings"]; !ok {
 		_, version := m["version"]

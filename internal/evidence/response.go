@@ -90,7 +90,7 @@ func answer(lines []string, line int) (Response, error) {
 			continue
 		}
 		if !ok {
-			return r, fmt.Errorf("line %d is no header; expected the answer as curl -i prints it", line+i+1)
+			return r, fmt.Errorf("line %d is not a header; expected the answer as curl -i prints it", line+i+1)
 		}
 		r.Header.Add(textproto.TrimString(name), textproto.TrimString(value))
 	}

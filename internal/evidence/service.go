@@ -48,7 +48,7 @@ func DecodeService(doc []byte) (*runpb.Service, error) {
 		APIVersion json.RawMessage
 	}
 	if err := json.Unmarshal(doc, &form); err != nil {
-		return nil, errors.New("is no JSON object")
+		return nil, errors.New("is not a JSON object")
 	}
 	if form.APIVersion != nil {
 		return knativeService(doc)

@@ -29,7 +29,7 @@ func decodeText(data []byte) ([]byte, error) {
 		data = fromUTF16(data[2:], 0)
 	}
 	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
-		return nil, errors.New("is no text: expected UTF-8")
+		return nil, errors.New("is not text: expected UTF-8")
 	}
 	return data, nil
 }
@@ -47,7 +47,7 @@ func fromUTF16(b []byte, high int) []byte {
 func toJSON(data []byte) ([]byte, error) {
 	trimmed := bytes.TrimSpace(data)
 	if bytes.HasPrefix(trimmed, []byte("ERROR:")) {
-		return nil, errors.New("holds an error message of gcloud instead of a document")
+		return nil, errors.New("is an error message of gcloud instead of a document")
 	}
 	if len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') {
 		var v json.RawMessage
@@ -94,7 +94,7 @@ func WellFormed(doc []byte) error {
 		switch {
 		case errors.Is(err, jsontext.ErrDuplicateName):
 			line := 1 + bytes.Count(doc[:min(int(d.InputOffset()), len(doc))], []byte("\n"))
-			return fmt.Errorf("has a key twice in one object, in or behind line %d", line)
+			return fmt.Errorf("has a key twice in one object, in or after line %d", line)
 		case err != nil:
 			return nil // the end; whether it is JSON is asked elsewhere
 		case d.StackDepth() > maxDepth:
@@ -128,12 +128,12 @@ func elements(doc []byte, wrappers ...string) ([]json.RawMessage, error) {
 	}
 	var m map[string]json.RawMessage
 	if err := json.Unmarshal(doc, &m); err != nil {
-		return nil, errors.New("is no JSON object or list")
+		return nil, errors.New("is not a JSON object or list")
 	}
 	for _, w := range wrappers {
 		if inner, ok := m[w]; ok {
 			if err := json.Unmarshal(inner, &list); err != nil {
-				return nil, fmt.Errorf("%s is no list", w)
+				return nil, fmt.Errorf("%s is not a list", w)
 			}
 			return list, nil
 		}
@@ -149,7 +149,7 @@ func single(doc []byte) ([]byte, error) {
 		return nil, err
 	}
 	if len(list) != 1 {
-		return nil, fmt.Errorf("holds a list of %d; expected one: use describe instead of list", len(list))
+		return nil, fmt.Errorf("is a list of %d; expected one: use describe instead of list", len(list))
 	}
 	return list[0], nil
 }
@@ -157,7 +157,7 @@ func single(doc []byte) ([]byte, error) {
 func object(doc []byte) (map[string]json.RawMessage, error) {
 	var m map[string]json.RawMessage
 	if err := json.Unmarshal(doc, &m); err != nil || m == nil {
-		return nil, errors.New("is no JSON object")
+		return nil, errors.New("is not a JSON object")
 	}
 	return m, nil
 }

@@ -23,9 +23,9 @@ func readToken(s *Snapshot, src Source, data []byte) error {
 	}
 	if !c.JWT() && len(strings.Fields(string(data))) > maxWords {
 		if name, flag := Kind(data); flag != "" {
-			return fmt.Errorf("holds %s, not a credential: pass it with --%s", name, flag)
+			return fmt.Errorf("is %s, not a credential: pass it with --%s", name, flag)
 		}
-		return fmt.Errorf("holds a text, not a credential; expected a JWT or another credential exactly as sent")
+		return fmt.Errorf("is not a credential; expected a JWT or another credential exactly as sent")
 	}
 	s.Token = Known(c, src)
 	return nil
@@ -44,7 +44,7 @@ func serviceAccountKey(data []byte) bool {
 
 func readClaims(s *Snapshot, src Source, data []byte) error {
 	if c := credential.Decode(string(data)); c.JWT() {
-		return fmt.Errorf("holds an encoded token; pass it with --token-file (token.jwt)")
+		return fmt.Errorf("is an encoded token; pass it with --token-file (token.jwt)")
 	}
 	doc, err := toJSON(data)
 	if err != nil {

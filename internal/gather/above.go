@@ -139,7 +139,7 @@ func ancestors(t Target, h hierarchy, answers []scoped) evidence.Fact[[]evidence
 	}
 	if !complete(h, answers) {
 		out = append(out, evidence.Ancestor{ID: "ORGANIZATION_ID", Type: "organization",
-			Policy: evidence.Unknown[*iampb.Policy](fmt.Errorf("which folders and organization are above the project is not known: %w", orUnlisted(h.err)), h.source)})
+			Policy: evidence.Unknown[*iampb.Policy](fmt.Errorf("the folders and organization above the project are unknown: %w", orUnlisted(h.err)), h.source)})
 	}
 	return evidence.Known(out, cmp.Or(src, h.source))
 }

@@ -172,7 +172,7 @@ func throughProxy() string {
 // credentials, as Google's emulators are reached.
 func emulated(address string, dial func(context.Context, string) (net.Conn, error)) (*reader, error) {
 	if _, _, err := net.SplitHostPort(address); err != nil {
-		return nil, fmt.Errorf("DIAGNOSE_EMULATOR_HOST must be host:port, got %q", address)
+		return nil, fmt.Errorf("DIAGNOSE_EMULATOR_HOST must be host:port, not %q", address)
 	}
 	dialOptions := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
 	if dial != nil {

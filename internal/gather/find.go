@@ -272,7 +272,7 @@ func (e *Missing) Error() string {
 	case len(e.Near) > 0:
 		s += "; near it: " + strings.Join(e.Near, ", ")
 	case e.err != nil:
-		s += "; what else there is could not be read: " + e.err.Error()
+		s += "; the list of others could not be read: " + e.err.Error()
 	default:
 		s += ", nor anything with a similar name"
 	}

@@ -73,7 +73,7 @@ func projectNumber(t Target, svc *runpb.Service, place func() hierarchy) (string
 	if h.err == nil {
 		h.err = errors.New("the asset inventory does not say it")
 	}
-	return "", fmt.Errorf("IAP names a service by the number of its project, and the number of %s is not known: %w",
+	return "", fmt.Errorf("IAP names a service by the number of its project, and the number of %s is unknown: %w",
 		t.Project, h.err)
 }
 

@@ -107,7 +107,7 @@ func (c *collector) settle(t Target) (Target, error) {
 		}
 	}
 	if t.Project == "" {
-		return t, errors.New("which project is not known: give --project, or run gcloud config set project PROJECT_ID")
+		return t, errors.New("the project is unknown: give --project, or run gcloud config set project PROJECT_ID")
 	}
 	switch {
 	case t.Location != "" || t.custom:
@@ -176,7 +176,7 @@ func named(n gcp.Name) (Target, error) {
 	return t, nil
 }
 
-var errTarget = errors.New("target is not understood: expected a name, projects/P/locations/L/services/S, " +
+var errTarget = errors.New("the target is not one that diagnose knows: expected a name, projects/P/locations/L/services/S, " +
 	"projects/P/locations/L/functions/F, or a URL")
 
 func parseURL(text string) (Target, error) {
@@ -185,7 +185,7 @@ func parseURL(text string) (Target, error) {
 		return Target{}, errors.New("target URL is broken: expected https://HOST/PATH")
 	}
 	if u.User != nil {
-		return Target{}, errors.New("target URL holds a user name or password: leave it out")
+		return Target{}, errors.New("the target URL has a user name or password: leave it out")
 	}
 	host := gcp.ParseHost(u.Host)
 	if host.Name == "console.cloud.google.com" {
@@ -201,7 +201,7 @@ func parseURL(text string) (Target, error) {
 			return Target{}, errors.New("target URL has no function's name: expected https://REGION-PROJECT.cloudfunctions.net/FUNCTION")
 		}
 	case host.Kind == gcp.APIHost:
-		return Target{}, errors.New("target URL is a Google API: calling it is no invocation of a service")
+		return Target{}, errors.New("the target URL is a Google API: calling it does not invoke a service")
 	default:
 		t.Kind, t.custom = ServiceKind, true
 	}
@@ -211,7 +211,7 @@ func parseURL(text string) (Target, error) {
 func parseConsole(u *url.URL) (Target, error) {
 	m := consoleURL.FindStringSubmatch(u.Path)
 	if m == nil {
-		return Target{}, errors.New("target is another page of the console: expected that of one service or function")
+		return Target{}, errors.New("the target is another page of the console: expected the page of one service or function")
 	}
 	kind := FunctionKind
 	if m[1] == "run/detail" {

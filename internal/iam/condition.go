@@ -251,7 +251,7 @@ func (ev *evaluation) leaf(n *node, guard bool) result {
 		case unprovided:
 			return ev.unprovidedLeaf(n, ref, guard)
 		case unheard:
-			reason := fmt.Sprintf("%s uses %s: what that is here is not known", n.part, ref)
+			reason := fmt.Sprintf("%s uses %s, whose value is unknown here", n.part, ref)
 			return result{can: open, part: n.part, reason: reason}
 		}
 	}
@@ -259,7 +259,7 @@ func (ev *evaluation) leaf(n *node, guard bool) result {
 		return result{can: open, part: n.part, reason: n.fault, failed: true}
 	}
 	if needs := ev.context.missing(n.refs); len(needs) > 0 {
-		reason := fmt.Sprintf("%s depends on %s, which is not known", n.part, inputName(needs[0]))
+		reason := fmt.Sprintf("%s depends on %s, which is unknown", n.part, inputName(needs[0]))
 		return result{can: open, part: n.part, reason: reason, needs: needs}
 	}
 	return ev.run(n)
@@ -273,7 +273,7 @@ func (ev *evaluation) unprovidedLeaf(n *node, ref string, guard bool) result {
 		return result{can: open, part: n.part, reason: n.fault, failed: true}
 	case guard || !n.plain:
 		reason := n.part + " uses " + ref + ", which Cloud Run is not documented to provide: " +
-			"what becomes of a guard on it is not known"
+			"it is unknown how Google treats a check of it"
 		return result{can: open, part: n.part, reason: reason}
 	}
 	reason := fmt.Sprintf("%s uses %s, which Cloud Run does not provide, so it never grants", n.part, ref)
@@ -298,7 +298,7 @@ func (ev *evaluation) run(n *node) result {
 	}
 	switch b, ok := out.Value().(bool); {
 	case !ok:
-		return result{can: open, part: n.part, reason: n.part + " is no yes-or-no expression", failed: true}
+		return result{can: open, part: n.part, reason: n.part + " is not a yes-or-no expression", failed: true}
 	case b:
 		return result{can: yes, part: n.part}
 	}

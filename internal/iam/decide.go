@@ -165,12 +165,12 @@ func (q Question) denied(d *Decision) {
 		return
 	case Unknown:
 		d.Binding = public.first(Unknown)
-		d.Reason = "a deny rule covers the caller, and it is not known whether the service is public: " + d.Binding.Reason
+		d.Reason = "a deny rule covers the caller, and it is unknown whether the service is public: " + d.Binding.Reason
 		d.Open = d.Binding.needs()
 		return
 	}
 	if i := q.hidden(); i >= 0 {
-		d.Reason = "a deny rule covers the caller, and it is not known whether the service is public: " + q.Layers[i].Hidden
+		d.Reason = "a deny rule covers the caller, and it is unknown whether the service is public: " + q.Layers[i].Hidden
 		d.Open = []Open{{q.document(i), q.Layers[i].Resource, q.Layers[i].Hidden, false}}
 		return
 	}

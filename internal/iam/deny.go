@@ -103,7 +103,7 @@ func (q Query) denyRule(r *denypb.DenyRule, permission string) Denial {
 	case condition.State == NotGranted:
 		return no
 	case condition.State == Unknown:
-		return Denial{State: DenyUnknown, Needs: conditionDocument(condition), Reason: "its denial condition is open: " + condition.Reason}
+		return Denial{State: DenyUnknown, Needs: conditionDocument(condition), Reason: "it is unknown whether its denial condition is true: " + condition.Reason}
 	case denied == Unknown:
 		return Denial{State: DenyUnknown, Needs: memberDocument(by), Reason: why}
 	case excepted == Unknown:

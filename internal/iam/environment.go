@@ -111,7 +111,7 @@ func extract(s, template string) string {
 func date(v ref.Val) ref.Val {
 	t, err := time.Parse(time.DateOnly, text(v))
 	if err != nil {
-		return types.NewErr("date must be YYYY-MM-DD, got %q", text(v))
+		return types.NewErr("date must be YYYY-MM-DD, not %q", text(v))
 	}
 	return types.Timestamp{Time: t}
 }

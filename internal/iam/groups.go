@@ -146,7 +146,7 @@ func (g Groups) lists(m Member) bool {
 // directly or through other groups.
 func (g Groups) contains(m Member, id Identity) (State, string) {
 	if !g.lists(m) {
-		return Unknown, "the members of " + m.text + " are not known"
+		return Unknown, "the members of " + m.text + " are unknown"
 	}
 	x := g.index
 	x.mu.Lock()
@@ -166,7 +166,7 @@ func (g Groups) contains(m Member, id Identity) (State, string) {
 	case ok:
 		return v.state, v.why
 	case x.size > x.limit:
-		return Unknown, fmt.Sprintf("the groups have more than the %d memberships that diagnose looks at", x.limit)
+		return Unknown, fmt.Sprintf("the groups have more than %d memberships; diagnose reads no more", x.limit)
 	}
 	return NotGranted, "the caller is not in " + m.text
 }

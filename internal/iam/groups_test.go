@@ -102,7 +102,7 @@ func TestGroupLimits(t *testing.T) {
 	groups.index.limit = 1
 	for caller, want := range map[string]State{"user:ana@x.y": Granted, "user:bob@x.y": Unknown, "user:dora@x.y": Unknown} {
 		got, why := ParseMember("group:a@x.y").matches(IdentityOf(caller), groups)
-		if got != want || got == Unknown && !strings.Contains(why, "more than the 1 memberships") {
+		if got != want || got == Unknown && !strings.Contains(why, "more than 1 memberships") {
 			t.Errorf("beyond the limit %s is %s: %s", caller, got, why)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 // An Identity is who makes a request, as far as it is known. The zero Identity
 // is not known: only allUsers matches it for certain.
 type Identity struct {
-	Anonymous    bool   // the request carries no credential
+	Anonymous    bool   // the request has no credential
 	Google       bool   // a Google account or service account, though its e-mail may not be known
 	Member       Member // user: or serviceAccount:, or a set of accounts; its Kind OtherMember where not known
 	HostedDomain string // the hd claim
@@ -64,7 +64,7 @@ func (m Member) matches(id Identity, groups Groups) (State, string) {
 	case m.Kind == AllUsers:
 		return Granted, ""
 	case id.Anonymous:
-		return NotGranted, "the request carries no credential"
+		return NotGranted, "the request has no credential"
 	case m.text == "":
 		return NotGranted, "the member is empty"
 	}
@@ -98,13 +98,13 @@ func (m Member) covers(id Identity) (State, string) {
 		if id.Google {
 			return Granted, ""
 		}
-		return Unknown, "whether the caller is a Google account is not known"
+		return Unknown, "it is unknown whether the caller is a Google account"
 	case User, ServiceAccount:
 		return m.sameAccount(id)
 	case Domain:
 		return m.inDomain(id)
 	case Customer:
-		return Unknown, "whether " + m.text + " covers the caller is not known"
+		return Unknown, "it is unknown whether " + m.text + " covers the caller"
 	case ServiceAccountSet, ServiceAgentSet:
 		return m.inSet(id)
 	}
@@ -114,14 +114,14 @@ func (m Member) covers(id Identity) (State, string) {
 func (m Member) sameAccount(id Identity) (State, string) {
 	switch {
 	case !id.known():
-		return Unknown, "the caller's e-mail is not known"
+		return Unknown, "the caller's e-mail is unknown"
 	case id.Member.Kind == OtherMember:
 		return Unknown, undocumented
 	case id.Member.Kind == m.Kind && id.Member.Value == m.Value:
 		return Granted, ""
 	case sameAgentElsewhere(m, id.Member):
 		return Unknown, m.text + " and " + id.Member.text + " are the service agents of two universes of Google Cloud; " +
-			"which one the service is in is not known"
+			"it is unknown which one the service is in"
 	}
 	return NotGranted, "the caller is " + id.Member.text
 }
@@ -137,13 +137,13 @@ func sameAgentElsewhere(a, b Member) bool {
 // resource. Only the set of a project is decided: an e-mail names the ID of a
 // project and the set its number.
 func (m Member) inSet(id Identity) (State, string) {
-	unknown := "whether the caller's project is in " + m.text + " is not known"
+	unknown := "it is unknown whether the caller's project is in " + m.text
 	if id.Member.Kind == User {
-		return NotGranted, "the caller is no service account"
+		return NotGranted, "the caller is not a service account"
 	}
 	kind, number, _ := strings.Cut(m.Value, "/")
 	if gcp.NamedAsAgent(id.Member.Value) || m.Kind == ServiceAgentSet {
-		return Unknown, "whether a service agent is in " + m.text + " is not known"
+		return Unknown, "it is unknown whether a service agent is in " + m.text
 	}
 	project := id.Project
 	if a := gcp.ParseAccount(id.Member.Value); project == "" && a.Kind == gcp.ComputeAccount {
@@ -166,7 +166,7 @@ var consumer = map[string]bool{"gmail.com": true, "googlemail.com": true}
 // directory knows which.
 func (m Member) inDomain(id Identity) (State, string) {
 	if !id.known() {
-		return Unknown, "the caller's e-mail is not known"
+		return Unknown, "the caller's e-mail is unknown"
 	}
 	_, domain, _ := strings.Cut(id.Member.Value, "@")
 	switch {
@@ -177,7 +177,7 @@ func (m Member) inDomain(id Identity) (State, string) {
 	case lower(id.HostedDomain) == m.Value || domain == m.Value:
 		return Granted, ""
 	case consumer[domain]:
-		return NotGranted, "a consumer account is in no domain"
+		return NotGranted, "a consumer account does not belong to a domain"
 	}
 	return Unknown, "whether " + domain + " is a secondary domain of " + m.Value + " is not known"
 }

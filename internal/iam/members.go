@@ -154,7 +154,7 @@ const undocumented = "Google does not document members of this form for Cloud Ru
 // https://googlecloudplatform.github.io/iam-federation-tools/adk-cloudrun.
 func (m Member) CanPresentIDToken() (State, string) {
 	if m.Deleted {
-		return NotGranted, "it is deleted; an account made again under the same e-mail is another one"
+		return NotGranted, "it is deleted; a new account with the same e-mail is a different one"
 	}
 	switch m.Kind {
 	case User, ServiceAccount, Group, Domain, Customer, AllUsers, AllAuthenticatedUsers,

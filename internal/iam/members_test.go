@@ -101,9 +101,9 @@ func TestHostedDomain(t *testing.T) {
 
 func TestNearMiss(t *testing.T) {
 	tests := []struct{ member, caller, want string }{
-		{"serviceAccount:moevr@shop.iam.gserviceaccount.com", mover, "differ by a letter"},
+		{"serviceAccount:moevr@shop.iam.gserviceaccount.com", mover, "looks like a typo"},
 		{"serviceAccount:mover@shop-dev.iam.gserviceaccount.com", mover, "another project"},
-		{"deleted:" + mover + "?uid=1", mover, "tombstone"},
+		{"deleted:" + mover + "?uid=1", mover, "account is deleted"},
 		{"user:mover@shop.iam.gserviceaccount.com", mover, "prefix"},
 		{"serviceAccount:service-1@gcp-sa-pubsub.iam.gserviceaccount.com", "serviceAccount:service-22222@gcp-sa-pubsub.iam.gserviceaccount.com", "another project number"},
 		{"user:an.a@gmail.com", "user:ana@googlemail.com", "spelt"},
@@ -203,7 +203,7 @@ func TestSuspicious(t *testing.T) {
 		"user:ana\u2011b@example.com":    "a character that is not ASCII (U+2011)",
 		"user:ana\u007F@example.com":     "an invisible character (U+007F)",
 		" user:ana@example.com":          "a space",
-		"user:ana\xff@example.com":       "no text",
+		"user:ana\xff@example.com":       "not text",
 		"principalSet://iam.googleapis.com/locations/global/workforcePools/p/attribute.d/Ventes Qu\u00E9bec":   "",
 		"principalSet://iam.googleapis.com/locations/global/workforcePools/p/attribute.d/Ventes\u200BQu\u00E9": "U+200B",
 	} {

@@ -19,14 +19,14 @@ func NearMiss(m Member, id Identity) string {
 		return ""
 	}
 	if m.Deleted && m.Value == id.Member.Value {
-		return "that is the tombstone of a deleted account; the one of the same e-mail is another"
+		return "that account is deleted; the caller is a new account with the same e-mail, which is a different one"
 	}
 	if m.Deleted || m.Kind != User && m.Kind != ServiceAccount {
 		return ""
 	}
 	if m.Value == id.Member.Value {
 		if m.Kind != id.Member.Kind {
-			return "the caller is " + id.Member.text + ": the prefix is another"
+			return "the caller is " + id.Member.text + ": the prefix differs"
 		}
 		return ""
 	}
@@ -40,13 +40,13 @@ func NearMiss(m Member, id Identity) string {
 	case sameAgentElsewhere(m, id.Member):
 		return ""
 	case ml == il && md != idd && m.Kind == ServiceAccount:
-		return "the caller is the one of the same name in another project, " + id.Member.Value
+		return "the caller has the same name but is in another project: " + id.Member.Value
 	case md == idd && serviceAgentNumber.MatchString(ml) && serviceAgentNumber.MatchString(il):
-		return "the caller is that of another project number, " + id.Member.Value
+		return "the caller is the one with another project number: " + id.Member.Value
 	case consumer[md] && consumer[idd] && strings.ReplaceAll(ml, ".", "") == strings.ReplaceAll(il, ".", ""):
 		return "the caller's e-mail is spelt " + id.Member.Value
 	case gcp.Within(m.Value, id.Member.Value, 2):
-		return "the caller is " + id.Member.Value + ": the e-mails differ by a letter or two"
+		return "the caller is " + id.Member.Value + "; this looks like a typo"
 	}
 	return ""
 }
@@ -65,7 +65,7 @@ func Suspicious(member string) string {
 				return "has a space in it"
 			}
 		case r == unicode.ReplacementChar:
-			return "has a byte that is no text"
+			return "has a byte that is not text"
 		case !unicode.IsGraphic(r), unicode.IsSpace(r), unicode.IsMark(r), slices.Contains(fillers, r):
 			return fmt.Sprintf("has an invisible character (U+%04X)", r)
 		case !free && unicode.IsLetter(r):

@@ -17,9 +17,9 @@ import (
 const costLimit = 5_000
 
 var (
-	tooLong   = fmt.Sprintf("the condition is longer than the %d bytes that diagnose reads", maxExpression)
-	tooDeep   = fmt.Sprintf("the condition is nested deeper than the %d levels that diagnose reads", maxDepth)
-	tooCostly = fmt.Sprintf("evaluating the condition takes more than the %d steps that diagnose spends on one", costLimit)
+	tooLong   = fmt.Sprintf("the condition is longer than %d bytes; diagnose reads no more", maxExpression)
+	tooDeep   = fmt.Sprintf("the condition is nested deeper than %d levels; diagnose reads no more", maxDepth)
+	tooCostly = fmt.Sprintf("the condition takes more than %d steps to evaluate; diagnose stops there", costLimit)
 )
 
 // The operators that a node can have. A leaf has none.

@@ -87,13 +87,13 @@ func (r Roles) Carries(role, permission string) (State, string) {
 	case t.carries[permission][role]:
 		return Granted, ""
 	case slices.Contains(unread, role):
-		return Unknown, "the permissions of " + role + " are not known"
+		return Unknown, "the permissions of " + role + " are unknown"
 	case strings.HasPrefix(role, "projects/") || strings.HasPrefix(role, "organizations/"):
 		return Unknown, "the custom role " + role + " was not read"
 	case !strings.HasPrefix(role, "roles/"):
-		return Unknown, role + " is no role name"
+		return Unknown, role + " is not the name of a role"
 	case t.carries[permission] == nil:
-		return Unknown, "the table of predefined roles does not hold " + permission
+		return Unknown, "the table of predefined roles does not include " + permission
 	}
-	return NotGranted, role + " does not carry " + permission + " (predefined roles of " + t.Date + ")"
+	return NotGranted, role + " does not include " + permission + " (predefined roles of " + t.Date + ")"
 }

@@ -10,8 +10,8 @@ func TestUnknownRoles(t *testing.T) {
 	for role, want := range map[string]string{
 		"projects/shop/roles/caller":         "was not read",
 		"organizations/1/roles/caller":       "was not read",
-		"caller":                             "is no role name",
-		"roles/admin":                        "the permissions of roles/admin are not known",
+		"caller":                             "is not the name of a role",
+		"roles/admin":                        "the permissions of roles/admin are unknown",
 		"roles/run.invoker_withcond_ab12cd3": "policy version 3",
 	} {
 		if got, why := (Roles{}).Carries(role, RunInvoke); got != Unknown || !strings.Contains(why, want) {

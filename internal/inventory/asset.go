@@ -94,7 +94,7 @@ func parse(data []byte, plain bool) (object, error) {
 	if plain || !fields(data, func(key, value []byte) { m[string(key)] = value }) {
 		clear(m)
 		if err := json.Unmarshal(data, &m); err != nil {
-			return nil, errors.New("is no JSON object")
+			return nil, errors.New("is not a JSON object")
 		}
 	}
 	return m, nil

@@ -226,7 +226,7 @@ func (c *coverage) resources(e *estate.Estate) []string {
 			c.bare[chain[len(chain)-1]]++
 		}
 	}
-	const what = "reach, ingress, IAP and the invoker check are not known"
+	const what = "reach, ingress, IAP and the invoker check are unknown"
 	for _, top := range slices.Sorted(maps.Keys(c.bare)) {
 		out = append(out, fmt.Sprintf("the settings of %s of %s are not in the input: %s; %s",
 			countOf(c.bare[top], "service or function", "services and functions"), top, what, export(top, "resource")))

@@ -68,7 +68,7 @@ func (w *worker) line(src *source, data []byte, at estate.Where) bool {
 		case l.plain:
 			plain = true
 		case !l.valid:
-			w.odd(src, data, at, "is no JSON object")
+			w.odd(src, data, at, "is not a JSON object")
 			return false
 		case len(l.kind) > 0 && !matters(l.kind):
 			src.assets.Store(1)
@@ -87,7 +87,7 @@ func (w *worker) line(src *source, data []byte, at estate.Where) bool {
 }
 
 // errNoAsset reports a value that is JSON and no asset.
-var errNoAsset = errors.New("is no asset: it has neither name nor asset type")
+var errNoAsset = errors.New("is not an asset: it has neither name nor asset type")
 
 // maxWrapped is how deep an asset may be wrapped: list, envelope, message.
 const maxWrapped = 6

@@ -92,12 +92,12 @@ func address(s evidence.Snapshot, more []string) (*url.URL, error) {
 	u := s.Request.Or(evidence.Request{}).URL
 	if u == nil {
 		if len(own) == 0 {
-			return nil, errors.New("probe: the target's URL is not known: give --url")
+			return nil, errors.New("probe: the target's URL is unknown: give --url")
 		}
 		u = own[0]
 	}
 	if u.User != nil {
-		return nil, errors.New("probe: the URL holds a user name or password")
+		return nil, errors.New("probe: the URL has a user name or password")
 	}
 	for _, o := range own {
 		if sameHost(u, o) && sameFunction(o, u) {
@@ -107,7 +107,7 @@ func address(s evidence.Snapshot, more []string) (*url.URL, error) {
 	if slices.ContainsFunc(more, func(h string) bool { return strings.EqualFold(h, u.Host) || strings.EqualFold(h, u.Hostname()) }) {
 		return u, nil
 	}
-	return nil, fmt.Errorf("probe: %s is not known to belong to the target, and a request with a token goes nowhere else: name it with --probe-host if it does", u.Host)
+	return nil, fmt.Errorf("probe: %s may not belong to the target, and a token is sent only to hosts of the target: if it does, name it with --probe-host", u.Host)
 }
 
 func sameHost(a, b *url.URL) bool {

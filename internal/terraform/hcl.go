@@ -209,10 +209,10 @@ func (h *hclReader) loadOnce(dir string, files []string) (*hclModule, error) {
 func diagnostic(file string, diags hcl.Diagnostics) error {
 	for _, d := range diags {
 		if d.Severity == hcl.DiagError && d.Subject != nil {
-			return fmt.Errorf("%s:%d: is no Terraform configuration: %s", d.Subject.Filename, d.Subject.Start.Line, d.Summary)
+			return fmt.Errorf("%s:%d: is not a Terraform configuration: %s", d.Subject.Filename, d.Subject.Start.Line, d.Summary)
 		}
 	}
-	return fmt.Errorf("%s: is no Terraform configuration", file)
+	return fmt.Errorf("%s: is not a Terraform configuration", file)
 }
 
 // file puts one block where it belongs.

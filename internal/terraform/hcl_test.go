@@ -142,7 +142,7 @@ func TestConfiguration(t *testing.T) {
 
 func TestConfigurationErrors(t *testing.T) {
 	dir := unpack(t, "-- main.tf --\nresource \"a\" {\n-- i/main.tf --\n# diagnose:ignore grant-domain\n")
-	for file, want := range map[string]string{"main.tf": "main.tf:1: is no Terraform configuration", "i/main.tf": "main.tf:1: an ignore needs a reason"} {
+	for file, want := range map[string]string{"main.tf": "main.tf:1: is not a Terraform configuration", "i/main.tf": "main.tf:1: an ignore needs a reason"} {
 		_, err := terraform.ReadConfiguration(filepath.Join(dir, file))
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want %q", file, err, want)
@@ -154,11 +154,11 @@ func TestConfigurationErrors(t *testing.T) {
 func TestFolderLeftOpen(t *testing.T) {
 	const open = "-- iam.tf --\nresource \"google_project_iam_member\" \"p\" {\n  project = \"shop\"\n  role = \"roles/run.invoker\"\n  member = \"allUsers\"\n}\n"
 	for text, want := range map[string]string{
-		"-- main.tf --\nresource \"google_a\" {": "main.tf: is no Terraform configuration",
+		"-- main.tf --\nresource \"google_a\" {": "main.tf: is not a Terraform configuration",
 		"-- main.tf --\nresource \"aws_s3\" {":   "",
 		"-- main.tf --\nmodule \"m\" { source = \"./m\" }\n-- m/main.tf --\nmodule \"back\" { source = \"../\" }\n":    "module back: it calls itself",
 		"-- main.tf --\nmodule \"m\" { source = \"./\" }\n":                                                            "module m: it calls itself",
-		"-- terraform.tfvars --\nx = {\nallUsers":                                                                      "terraform.tfvars: is no Terraform configuration",
+		"-- terraform.tfvars --\nx = {\nallUsers":                                                                      "terraform.tfvars: is not a Terraform configuration",
 		"-- main.tf --\nmodule \"net\" {\n  source = \"terraform-google-modules/network/google\"\n  name = \"a\"\n}\n": "",
 		"-- main.tf --\nmodule \"run\" {\n  source = \"a/cloud-run/google\"\n}\n":                                      "module run: it is not in this folder",
 		"-- main.tf --\nmodule \"m\" {\n  source = \"a/b/google\"\n  members = [\"allUsers\"]\n}\n":                    "module m: its arguments name allUsers, and it is not in this folder",

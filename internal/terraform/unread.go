@@ -37,7 +37,7 @@ func unreadModule(b *hclsyntax.Block, source []byte, where estate.Where) estate.
 
 var anyone = regexp.MustCompile(`\b(allUsers|allAuthenticatedUsers)\b`)
 
-// broken lists a file that is no Terraform configuration, or returns its error
+// broken lists a file that is not a Terraform configuration, or returns its error
 // where the file was named. One that says nothing of Google leaves nothing
 // open.
 func (h *hclReader) broken(name string, data []byte, diags hcl.Diagnostics) error {
@@ -50,7 +50,7 @@ func (h *hclReader) broken(name string, data []byte, diags hcl.Diagnostics) erro
 	for _, d := range diags {
 		if d.Subject != nil && u.Where.Line == 0 {
 			u.Where.Line = d.Subject.Start.Line
-			u.Reason = "is no Terraform configuration: " + d.Summary
+			u.Reason = "is not a Terraform configuration: " + d.Summary
 		}
 	}
 	h.estate.Unread = append(h.estate.Unread, u)
