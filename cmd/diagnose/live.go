@@ -59,10 +59,10 @@ func (in *input) gather(ctx context.Context, name string) (evidence.Snapshot, er
 func (l *live) options(a *app) (gather.Options, error) {
 	o := l.Options
 	if o.Timeout < 0 {
-		return o, fmt.Errorf("--timeout must be a positive duration such as 20s, got %s", o.Timeout)
+		return o, fmt.Errorf("--timeout must be a positive duration such as 20s; it is %s", o.Timeout)
 	}
 	if o.Scope != "" && !gather.IsScope(o.Scope) {
-		return o, fmt.Errorf("--scope must be organizations/NUMBER, folders/NUMBER or projects/PROJECT, got %q", o.Scope)
+		return o, fmt.Errorf("--scope must be organizations/NUMBER, folders/NUMBER or projects/PROJECT, not %q", o.Scope)
 	}
 	a.reader(&o)
 	return o, nil

@@ -54,7 +54,7 @@ func TestErrors(t *testing.T) {
 		"expectations:\n  - {principal: mover, target: t, decision: allowed}":  "a principal that is a member",
 		"expectations:\n  - {principal: 'user:a@b', target: t, decision: yes}": `decision "yes" must be one of allowed, denied`,
 		"ignores: 7":             "d.yaml:1: expected a list",
-		"a: [":                   "d.yaml: is no YAML",
+		"a: [":                   "d.yaml: is not YAML",
 		"- a":                    "d.yaml:1: expected a mapping",
 		"allowedDomains: {a: b}": "d.yaml:1: expected a list",
 	} {

@@ -305,7 +305,7 @@ func (c *collector) unclear(ctx context.Context, t Target, s evidence.Snapshot, 
 		return t, missing(t, place(), listed, err)
 	}
 	if service && t.Kind == AnyKind && !s.Function.Known() {
-		return t, fmt.Errorf("there is no service %q in %s of project %s, and whether there is a function of that name is not known: %w",
+		return t, fmt.Errorf("there is no service %q in %s of project %s, and it is unknown whether there is a function of that name: %w",
 			gcp.ServiceID(t.Name), t.Location+from(t.regionFrom), t.Project+from(t.projectFrom), s.Function.Reason())
 	}
 	svc, both := s.Service.Get()

@@ -510,9 +510,9 @@ func TestLogHoldsNoSecret(t *testing.T) {
 
 func TestParseTargetRefuses(t *testing.T) {
 	for target, want := range map[string]string{
-		"":                                "not understood",
-		"projects/p/services/s":           "not understood",
-		"two words":                       "not understood",
+		"":                                "not one that diagnose knows",
+		"projects/p/services/s":           "not one that diagnose knows",
+		"two words":                       "not one that diagnose knows",
 		"https://":                        "broken",
 		"https://user:pw@orders.run.app/": "user name or password",
 		"https://run.googleapis.com/v2/x": "Google API",

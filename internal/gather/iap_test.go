@@ -151,7 +151,7 @@ func TestIAPOfUnknownNumber(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, reason := range map[string]error{"policy": live.IAPPolicy.Reason(), "settings": live.IAPSettings.Reason()} {
-			if reason == nil || !strings.Contains(reason.Error(), "the number of shop is not known") {
+			if reason == nil || !strings.Contains(reason.Error(), "the number of shop is unknown") {
 				t.Errorf("%s: %v", name, reason)
 			}
 			var u *gather.Unreadable
