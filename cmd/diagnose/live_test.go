@@ -117,7 +117,7 @@ func TestLiveFailures(t *testing.T) {
 	}{
 		{"no such service", []string{"invoke", "ordres"}, env, 2, "near it: orders in europe-west1"},
 		{"no project", []string{"invoke", "orders"}, map[string]string{emulatorVariable: server.Address}, 3, "give --project"},
-		{"no target", []string{"invoke", "a b c"}, env, 2, "is no case and no target"},
+		{"no target", []string{"invoke", "a b c"}, env, 2, "is neither a case nor a target"},
 		{"bad emulator", []string{"invoke", "orders"}, map[string]string{emulatorVariable: "nonsense", "GOOGLE_CLOUD_PROJECT": "shop"}, 3, "must be host:port"},
 		{"capture into a full folder", []string{"capture", "orders", "-o", "."}, env, 2, "the folder is not empty"},
 		{"capture without -o", []string{"capture", "orders"}, env, 2, "capture needs -o"},
@@ -192,7 +192,7 @@ func TestProbe(t *testing.T) {
 	if asked != 3 {
 		t.Errorf("%d requests were sent, want 3", asked)
 	}
-	if code, _, errs := run(t, env, "invoke", "orders", "--probe", "--url=https://elsewhere.example/", "--token-file", token); code != 3 || !strings.Contains(errs, "goes nowhere else") {
+	if code, _, errs := run(t, env, "invoke", "orders", "--probe", "--url=https://elsewhere.example/", "--token-file", token); code != 3 || !strings.Contains(errs, "is sent only to hosts of the target") {
 		t.Errorf("another host: exit %d: %s", code, errs)
 	}
 	if code, _, errs := run(t, env, "invoke", "orders", "--token-file", token); code != 0 || asked != 3 {

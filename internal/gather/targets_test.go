@@ -178,7 +178,7 @@ func TestFunctionsOff(t *testing.T) {
 			t.Errorf("off: %v, function %v", err, live.Function.Reason())
 		}
 		server.Faults["GetFunction"] = gathertest.Refuse("SERVICE_DISABLED", "consumer", "projects/elsewhere")
-		if _, err := collect(t, "ordres", server, here); err == nil || !strings.Contains(err.Error(), `there is no service "ordres" in europe-west1 of project shop, and whether there is a function of that name is not known`) {
+		if _, err := collect(t, "ordres", server, here); err == nil || !strings.Contains(err.Error(), `there is no service "ordres" in europe-west1 of project shop, and it is unknown whether there is a function of that name`) {
 			t.Errorf("elsewhere: %v", err)
 		}
 	})
