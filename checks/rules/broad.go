@@ -90,7 +90,7 @@ func (x *Index) limited(f *Finding, t *target) {
 		f.Severity = High
 		f.Message += ", only through a load balancer"
 	case t.Bare:
-		f.Message += "; whether ingress or IAP stands in the way is not known"
+		f.Message += "; it is unknown whether ingress or IAP blocks the internet"
 	case t.Ingress == estate.UnknownIngress:
 		f.Message += "; its ingress setting is unknown"
 	}

@@ -265,7 +265,7 @@ func TestComparison(t *testing.T) {
 		t.Fatalf("the verdicts cannot be read: %v", err)
 	}
 	var b strings.Builder
-	b.WriteString("# What other tools say of their own fixtures\n\nCheckov's and KICS's test fixtures for Cloud Run and functions, read as raw configuration. They go by the member of a binding;\ndiagnose asks whether the role carries the permission to invoke, and whether the policy counts. Written by a test.\n")
+	b.WriteString("# What other tools say of their own fixtures\n\nCheckov's and KICS's test fixtures for Cloud Run and functions, read as raw configuration. They go by the member of a binding;\ndiagnose asks whether the role includes the permission to invoke, and whether the policy counts. Written by a test.\n")
 	wrong := 0
 	for _, v := range doc.Verdicts {
 		if v.Check != "CKV_GCP_102" && v.Check != "CKV_GCP_107" {
@@ -333,10 +333,10 @@ func roleReason(e *estate.Estate, address string) string {
 			}
 			for _, permission := range []string{iam.RunInvoke, iam.FunctionsInvoke} {
 				if carries, _ := iam.NewRoles(nil).Carries(b.Role, permission); carries != iam.NotGranted {
-					return "named members alone hold " + b.Role
+					return "only named members have " + b.Role
 				}
 			}
-			return b.Role + " carries no permission to invoke"
+			return b.Role + " does not include a permission to invoke"
 		}
 	}
 	return "no grant"
