@@ -15,6 +15,7 @@ import (
 	"diagnose/checks/rules"
 	"diagnose/internal/estate"
 	"diagnose/internal/manifest"
+	"diagnose/internal/terraform"
 	"diagnose/report"
 )
 
@@ -42,12 +43,17 @@ is reported as unknown, never as safe.`,
 	draft := c.Flags().Bool("write-expectations", false, "print expectations for "+defaultConfig+", drafted from who may invoke what today: before the change, where a plan tells")
 	exclude := c.Flags().StringArray("exclude", nil, "leave out of folders what fits this `GLOB`, by name or by path, as 'test/**'; may be given again")
 	allowUnknown := c.Flags().Bool("allow-unknown", false, "pass although something that could open or break invocation is not known")
+	var variables []string
+	c.Flags().Var(&inOrder{list: &variables}, "var", "the value of a variable of configuration, as `NAME=VALUE`; may be given again")
+	c.Flags().Var(&inOrder{list: &variables, prefix: "@"}, "var-file", "a `FILE` of values, beside those that Terraform reads by itself; may be given again")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		o, failOn, err := j.options(args)
 		if err != nil {
 			return err
 		}
-		in, err := manifest.Read(manifest.Options{Paths: args, Target: *target, Exclude: *exclude, Stdin: a.Stdin})
+		in, err := manifest.Read(manifest.Options{
+			Paths: args, Target: *target, Exclude: *exclude, Stdin: a.Stdin, Terraform: terraform.Inputs{Variables: variables, Getenv: a.Getenv},
+		})
 		if err != nil {
 			return err
 		}
@@ -94,6 +100,20 @@ func counts(what string, n int, kinds map[string]int) string {
 		names[i] = fmt.Sprintf("%d %s", kinds[k], strings.TrimPrefix(strings.TrimPrefix(k, "a "), "an "))
 	}
 	return fmt.Sprintf("%s %d: %s", what, n, strings.Join(names, ", "))
+}
+
+// An inOrder is one of several flags that fill a list in the order in which
+// they are given.
+type inOrder struct {
+	list   *[]string
+	prefix string // of what this flag adds
+}
+
+func (f *inOrder) String() string { return "" }
+func (f *inOrder) Type() string   { return "text" }
+func (f *inOrder) Set(s string) error {
+	*f.list = append(*f.list, f.prefix+s)
+	return nil
 }
 
 // writeExpectations drafts expectations from today's state.

@@ -169,6 +169,9 @@ type Binding struct {
 	// NotAnyone says that no member that is not known can be allUsers: it is
 	// one account, whichever it will be.
 	NotAnyone bool
+	// Maybe is why the binding may not be there at all, or not for long: "only
+	// if var.public is true"; "" where it is.
+	Maybe     string
 	Authority Authority
 	Where     Where
 }

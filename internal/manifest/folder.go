@@ -58,7 +58,7 @@ func (r *reader) folder(root string) error {
 			r.skip(links)
 			return nil
 		}
-		if strings.HasSuffix(p, ".tf") {
+		if terraform.IsConfiguration(p) {
 			modules[filepath.Dir(p)] = true
 			r.count("Terraform configuration")
 			return nil
@@ -68,9 +68,9 @@ func (r *reader) folder(root string) error {
 	if err != nil {
 		return err
 	}
-	roots := slices.DeleteFunc(terraform.RootModules(modules), func(dir string) bool { return r.planned[filepath.Clean(dir)] })
+	roots := slices.DeleteFunc(r.terraform.Roots(modules), func(dir string) bool { return r.planned[filepath.Clean(dir)] })
 	for _, dir := range roots { // what a plan is made of is judged by the plan
-		switch err := r.configuration([]string{dir}); {
+		switch err := r.configuration(dir); {
 		case errors.Is(err, terraform.ErrIgnore):
 			return err
 		case err != nil:

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -42,7 +43,9 @@ type Options struct {
 	// Exclude are patterns, in which ** stands for any folders, of what is left
 	// out of folders.
 	Exclude []string
-	Stdin   io.Reader
+	// Terraform are what configurations take from outside.
+	Terraform terraform.Inputs
+	Stdin     io.Reader
 }
 
 // maxFile bounds the size of a file, in bytes.
@@ -77,7 +80,7 @@ func Read(o Options) (Input, error) {
 			return Input{}, fmt.Errorf("--exclude %q is no pattern: a [ is not closed, or a \\ stands alone", pattern)
 		}
 	}
-	r := &reader{Input: Input{After: &estate.Estate{}}, target: on, exclude: o.Exclude}
+	r := &reader{Input: Input{After: &estate.Estate{}}, target: on, exclude: o.Exclude, paths: o.Paths, terraform: terraform.NewReader(o.Terraform)}
 	for _, p := range o.Paths {
 		if err := r.path(p, o.Stdin); err != nil {
 			return Input{}, err
@@ -100,7 +103,10 @@ type reader struct {
 	planned  map[string]bool          // folders with a plan
 	target   string                   // full resource name of policies, "" where it is not said
 	exclude  []string
-	roots    int // root modules read so far
+	paths    []string // as they were given
+	roots    int      // root modules read so far
+
+	terraform *terraform.Reader
 }
 
 // root tells a root module from the others: what two of them name alike need
@@ -128,9 +134,8 @@ func (r *reader) path(name string, stdin io.Reader) error {
 		return r.folder(name)
 	case info.Size() > maxFile:
 		return fmt.Errorf("%s: %w", name, errTooLarge)
-	case strings.HasSuffix(name, ".tf") || strings.HasSuffix(name, ".tf.json"):
-		r.count("Terraform configuration")
-		return r.configuration([]string{name})
+	case terraform.IsConfiguration(name):
+		return r.module(name)
 	}
 	data, err := os.ReadFile(name)
 	if err != nil {
@@ -148,18 +153,31 @@ func (r *reader) named(name string, data []byte) error {
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-// configuration reads folders, or single files, of Terraform configuration.
-func (r *reader) configuration(paths []string) error {
-	for _, p := range paths {
-		c, err := terraform.ReadConfiguration(p)
-		if err != nil {
-			return err
-		}
-		c.Estate.In(r.root(p))
-		r.After.Add(c.Estate)
-		r.Ignores = append(r.Ignores, c.Ignores...)
+// configuration reads a folder of Terraform configuration, or files of one, as
+// a root module.
+func (r *reader) configuration(paths ...string) error {
+	c, err := r.terraform.Read(paths...)
+	if err != nil {
+		return err
 	}
+	c.Estate.In(r.root(paths[0]))
+	r.After.Add(c.Estate)
+	r.Ignores = append(r.Ignores, c.Ignores...)
 	return nil
+}
+
+// module reads a file of configuration with the others that were named of its
+// folder, where it is the first of them: together they are one module.
+func (r *reader) module(name string) error {
+	dir := filepath.Dir(name)
+	r.count("Terraform configuration")
+	list := slices.DeleteFunc(slices.Clone(r.paths), func(p string) bool {
+		return !terraform.IsConfiguration(p) || filepath.Dir(p) != dir
+	})
+	if len(list) > 0 && list[0] != name {
+		return nil
+	}
+	return r.configuration(list...)
 }
 
 // data reads one file. In a folder, strict takes only what is ours beyond
@@ -237,7 +255,7 @@ func (r *reader) plan(name string, data []byte) error {
 	r.count("Terraform plan")
 	if name != "-" {
 		dir := filepath.Dir(name)
-		ignores, err := terraform.Ignores(dir)
+		ignores, err := r.terraform.Ignores(dir)
 		if err != nil {
 			return err
 		}

@@ -27,8 +27,8 @@ const unknownPart = "-"
 
 // Build makes an estate of resources. Names of one project, folder or
 // organization are taken as written.
-func Build(resources []*Resource, d Defaults) *estate.Estate {
-	b := &builder{Defaults: d, e: &estate.Estate{}, made: map[string]*Resource{}, ids: map[string][]int{}}
+func Build(resources []*Resource) *estate.Estate {
+	b := &builder{e: &estate.Estate{}, made: map[string]*Resource{}, ids: map[string][]int{}}
 	for _, r := range resources {
 		if f := kinds[r.Type]; f != nil {
 			f(b, r)
@@ -60,7 +60,6 @@ func (b *builder) empty() {
 }
 
 type builder struct {
-	Defaults
 	e    *estate.Estate
 	made map[string]*Resource // what targets are made of, by address
 	ids  map[string][]int     // positions of targets by their short names
@@ -103,14 +102,12 @@ func (b *builder) name(r *Resource, of maker, id string) string {
 // it mentions and that is not here. A / separates nothing there.
 func (b *builder) parts(r *Resource, of maker, id string) (n gcp.Name, apart string) {
 	raw := r.first(id)
-	project := cmp.Or(gcp.Part(raw, "projects"), gcp.Part(raw, "namespaces"), gcp.Last(r.first("project")), b.Project)
-	location := cmp.Or(gcp.Part(raw, "locations"), r.first("location", "region"), b.Region)
+	project := cmp.Or(gcp.Part(raw, "projects"), gcp.Part(raw, "namespaces"), r.project())
+	location := cmp.Or(gcp.Part(raw, "locations"), r.region())
 	n = of(project, location, gcp.Last(raw))
 	apart = r.Address
-	if strings.Contains(r.Type, "_iam_") {
-		if strings.HasPrefix(r.hints[id], "google_") && b.made[r.hints[id]] == nil {
-			apart = r.hints[id]
-		}
+	if hint := r.hints[id]; strings.Contains(r.Type, "_iam_") && strings.Contains(hint, "google_") && b.made[hint] == nil {
+		apart = hint
 	}
 	return n, strings.ReplaceAll(apart, "/", "|")
 }
@@ -126,7 +123,7 @@ func (b *builder) function(r *Resource, id string) string { return b.name(r, gcp
 func (b *builder) node(r *Resource, collection, attribute string) string {
 	id := gcp.Last(r.first(attribute))
 	if collection == "projects" {
-		return estate.Spelled(gcp.ProjectName(cmp.Or(id, b.Project)), "")
+		return estate.Spelled(gcp.ProjectName(cmp.Or(id, r.project())), "")
 	}
 	return estate.Spelled(gcp.NodeName(collection, id), r.hints[attribute])
 }
@@ -270,7 +267,7 @@ func (b *builder) customRole(r *Resource) {
 		b.unread(r, "the permissions of custom role "+r.Address)
 		return
 	}
-	name := roleName(r, b.Defaults)
+	name := roleName(r)
 	if name == "" {
 		b.unread(r, "the name of custom role "+r.Address)
 		return
@@ -278,7 +275,7 @@ func (b *builder) customRole(r *Resource) {
 	b.e.Roles = append(b.e.Roles, &adminpb.Role{Name: name, IncludedPermissions: permissions})
 }
 
-func roleName(r *Resource, d Defaults) string {
+func roleName(r *Resource) string {
 	id := r.first("role_id")
 	if id == "" {
 		return ""
@@ -286,7 +283,7 @@ func roleName(r *Resource, d Defaults) string {
 	if org := r.first("org_id"); org != "" {
 		return "organizations/" + gcp.Last(org) + "/roles/" + id
 	}
-	return "projects/" + cmp.Or(gcp.Last(r.first("project")), d.Project, unknownPart) + "/roles/" + id
+	return "projects/" + cmp.Or(r.project(), unknownPart) + "/roles/" + id
 }
 
 func (b *builder) unread(r *Resource, what string) {
@@ -418,7 +415,7 @@ func (b *builder) calls(r *Resource) string {
 }
 
 func (b *builder) location(r *Resource) string {
-	return "projects/" + cmp.Or(gcp.Last(r.first("project")), b.Project, unknownPart) + "/locations/" + cmp.Or(r.first("region", "location"), b.Region, unknownPart)
+	return "projects/" + cmp.Or(r.project(), unknownPart) + "/locations/" + cmp.Or(r.region(), unknownPart)
 }
 
 // token spells the block of a token, which is named alike in every resource.
@@ -454,7 +451,7 @@ func (b *builder) subscription(r *Resource) {
 	}
 	doc := map[string]any{"pushEndpoint": cmp.Or(p.first("push_endpoint"), unknownPart)}
 	b.token(r, doc, p, "push_endpoint")
-	b.call(r, map[string]any{"name": "projects/" + cmp.Or(gcp.Last(r.first("project")), b.Project, unknownPart) + "/subscriptions/" + r.first("name"), "pushConfig": doc})
+	b.call(r, map[string]any{"name": "projects/" + cmp.Or(r.project(), unknownPart) + "/subscriptions/" + r.first("name"), "pushConfig": doc})
 }
 
 func (b *builder) trigger(r *Resource) {
@@ -490,7 +487,7 @@ func (b *builder) queue(r *Resource) {
 }
 
 func (b *builder) backend(r *Resource) {
-	f := estate.Front{Project: cmp.Or(gcp.Last(r.first("project")), b.Project), IAP: estate.No}
+	f := estate.Front{Project: r.project(), IAP: estate.No}
 	if iap := r.block("iap"); iap != nil {
 		f.IAP = iap.answer("enabled", estate.Yes) // older providers have no enabled
 	}
@@ -502,7 +499,7 @@ func (b *builder) backend(r *Resource) {
 
 func (b *builder) endpointGroup(r *Resource) {
 	if run := r.block("cloud_run"); run != nil {
-		b.e.Fronts = append(b.e.Fronts, estate.Front{Project: cmp.Or(gcp.Last(r.first("project")), b.Project), Name: r.first("name"), Service: run.first("service")})
+		b.e.Fronts = append(b.e.Fronts, estate.Front{Project: r.project(), Name: r.first("name"), Service: run.first("service")})
 	}
 }
 
@@ -540,7 +537,7 @@ func (b *builder) grants(r *Resource) {
 			Partial: "only what Terraform manages here is known of the policy",
 		}
 		target := b.made[p.Of]
-		if target != nil && target.Created && !p.V2Function || kind == "policy" {
+		if target != nil && target.Created && !p.V2Function || kind == "policy" && r.maybe == "" {
 			p.Partial = ""
 		}
 		switch kind {
@@ -576,7 +573,7 @@ func (b *builder) of(r *Resource, on, prefix string) string {
 	if attribute == "" {
 		return "" // a node
 	}
-	if at := r.refs[attribute]; b.made[at] != nil {
+	if at := b.referred(r, attribute); at != "" {
 		return at
 	}
 	if at := b.spelt(r.spelt[attribute], on); at != "" {
@@ -604,6 +601,22 @@ func (b *builder) of(r *Resource, on, prefix string) string {
 		return ""
 	}
 	return fits[0]
+}
+
+// referred finds the address of the target that an attribute refers to: where
+// its value is known, the one whose name it is.
+func (b *builder) referred(r *Resource, attribute string) string {
+	if at := r.refs[attribute]; b.made[at] != nil {
+		return at
+	}
+	name := gcp.Last(r.first(attribute))
+	if at := r.named[attribute]; b.made[at] != nil && name != "" && gcp.Last(b.made[at].first("name")) == name {
+		return at
+	}
+	if at := r.hints[attribute] + anyIndex; b.made[at] != nil {
+		return at // the one that stands for all
+	}
+	return ""
 }
 
 // spelt finds the address of the one target whose name is written alike, "" where
@@ -639,7 +652,7 @@ func sameOne(a, b string) bool {
 
 // binding reads one role and its members.
 func binding(r *Resource, a estate.Authority, attribute string) estate.Binding {
-	out := estate.Binding{Authority: a, Where: r.Where}
+	out := estate.Binding{Authority: a, Where: r.Where, Maybe: r.maybe}
 	role, known := r.text("role")
 	out.Role = role
 	open := !known
@@ -671,11 +684,13 @@ func policyBindings(r *Resource) []estate.Binding {
 	text, _ := r.text("policy_data")
 	p, err := evidence.AllowPolicy([]byte(text))
 	if text == "" || err != nil {
-		return []estate.Binding{{Authority: estate.PolicyAuthority, Where: r.Where, Open: r.Address + " is " + afterApply}}
+		return []estate.Binding{{Authority: estate.PolicyAuthority, Where: r.Where, Maybe: r.maybe, Open: r.Address + " is " + afterApply}}
 	}
 	var out []estate.Binding
 	for _, x := range p.GetBindings() {
-		out = append(out, estate.Binding{Role: x.GetRole(), Members: x.GetMembers(), Condition: x.GetCondition(), Authority: estate.PolicyAuthority, Where: r.Where})
+		out = append(out, estate.Binding{
+			Role: x.GetRole(), Members: x.GetMembers(), Condition: x.GetCondition(), Authority: estate.PolicyAuthority, Where: r.Where, Maybe: r.maybe,
+		})
 	}
 	return out
 }

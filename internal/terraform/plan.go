@@ -48,8 +48,7 @@ func ReadPlan(data []byte, name string) (Plan, error) {
 	}
 	r := &reader{plan: &p, file: name, config: map[string]*tfjson.ConfigResource{}, modules: map[string]*module{}, after: map[string][]*Resource{}}
 	r.read()
-	d := r.defaults()
-	return Plan{Before: Build(r.before, d), After: Build(r.all, d), Resources: len(r.all)}, nil
+	return Plan{Before: Build(r.before), After: Build(r.all), Resources: len(r.all)}, nil
 }
 
 func firstLine(err error) string {
@@ -89,6 +88,12 @@ func (r *reader) read() {
 	}
 	if r.plan.PriorState != nil && r.plan.PriorState.Values != nil {
 		r.addState(r.plan.PriorState.Values.RootModule, true)
+	}
+	d := r.defaults()
+	for _, list := range [][]*Resource{r.before, r.data, r.all} {
+		for _, x := range list {
+			x.Defaults = d
+		}
 	}
 	for _, x := range r.data {
 		r.resolve(x) // first: policies refer to them

@@ -1,7 +1,6 @@
 package terraform
 
 import (
-	"cmp"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -296,15 +295,15 @@ func (r *reader) computed(o *Resource, name string) (string, bool) {
 	if s, known := o.text(name); s != "" && known {
 		return s, true
 	}
-	s := Computed(o, name, r.defaults())
+	s := compute(o, name)
 	return s, s != ""
 }
 
-// Computed is what the provider will compute for an attribute of a resource,
+// compute is what the provider will compute for an attribute of a resource,
 // "" where that cannot be told.
-func Computed(o *Resource, name string, d Defaults) string {
-	project := cmp.Or(gcp.Last(o.first("project")), d.Project)
-	b := &builder{Defaults: d}
+func compute(o *Resource, name string) string {
+	project := o.project()
+	b := &builder{}
 	switch o.Type {
 	case "google_service_account":
 		id := o.first("account_id")
@@ -315,15 +314,15 @@ func Computed(o *Resource, name string, d Defaults) string {
 		return map[string]string{"email": email, "member": "serviceAccount:" + email, "name": "projects/" + project + "/serviceAccounts/" + email, "id": "projects/" + project + "/serviceAccounts/" + email}[name]
 	case "google_project_iam_custom_role", "google_organization_iam_custom_role":
 		if name == "id" || name == "name" {
-			return roleName(o, d)
+			return roleName(o)
 		}
 	case "google_compute_region_network_endpoint_group":
-		if name == "id" || name == "self_link" {
+		if (name == "id" || name == "self_link") && o.first("name") != "" {
 			return "networkEndpointGroups/" + o.first("name")
 		}
 	case "google_project":
-		if name == "id" {
-			return "projects/" + o.first("project_id")
+		if id := o.first("project_id"); name == "id" && id != "" {
+			return "projects/" + id
 		}
 	case "google_cloud_run_service", "google_cloud_run_v2_service":
 		full := b.service(o, "name")
@@ -341,9 +340,9 @@ func Computed(o *Resource, name string, d Defaults) string {
 	}
 	switch name {
 	case "project":
-		return d.Project
+		return project
 	case "region", "location":
-		return d.Region
+		return o.region()
 	}
 	return ""
 }

@@ -9,6 +9,7 @@ import (
 
 	"diagnose/internal/estate"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 )
 
 // A Resource is one instance of a resource of the Google provider, from a plan
@@ -24,12 +25,18 @@ type Resource struct {
 	// Said reports whether the configuration sets an attribute; nil where the
 	// configuration is not there to look.
 	Said      func(attribute string) bool
-	Created   bool // it does not exist yet, or is made again
-	Replaced  bool // it is made again
-	Unchanged bool // the plan leaves it as it is
+	Created   bool     // it does not exist yet, or is made again
+	Replaced  bool     // it is made again
+	Unchanged bool     // the plan leaves it as it is
+	Defaults  Defaults // of its provider
+	// maybe is why it may not be there at all, "" where it is.
+	maybe string
 	// refs are the addresses of the services and functions that unknown
 	// attributes are names of, by path: "http_target.uri".
-	refs  map[string]string
+	refs map[string]string
+	// named are the addresses of the services and functions that attributes may
+	// be names of, where they are known.
+	named map[string]string
 	hints map[string]string // what an expression of an unknown attribute mentions
 	spelt map[string]string // how an unknown attribute is written, and in which module
 	// notAnyone names the unknown attributes whose members cannot be allUsers.
@@ -103,6 +110,26 @@ func (r *Resource) first(attributes ...string) string {
 		}
 	}
 	return ""
+}
+
+// project is the ID of the project that a resource is in, "" where it is not
+// known: that of the provider where it says none.
+func (r *Resource) project() string { return r.or("project", r.Defaults.Project) }
+
+// region is the location that a resource is in, as project is its project.
+func (r *Resource) region() string {
+	if s := r.first("location", "region"); s != "" || r.open("location") {
+		return s
+	}
+	return r.or("region", r.Defaults.Region)
+}
+
+// or is the last part of an attribute, and something else where it is not set.
+func (r *Resource) or(attribute, unset string) string {
+	if s := r.first(attribute); s != "" || r.open(attribute) {
+		return gcp.Last(s)
+	}
+	return unset
 }
 
 // texts returns a list attribute, and whether all of it is known.

@@ -1,6 +1,7 @@
 package terraform
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,40 +21,40 @@ var aboutInvocation = regexp.MustCompile(`(?i)cloud[-_ ]?run|cloud[-_ ]?func|ser
 
 // unreadModule is a module that is not there to read. One whose source and
 // arguments have nothing to do with invocation leaves nothing open.
-func unreadModule(b *hclsyntax.Block, source []byte, where estate.Where) estate.Unread {
+func (s *scope) unreadModule(b *block, where estate.Where) estate.Unread {
 	text := ""
-	for name, a := range b.Body.Attributes {
+	for name, e := range b.attributes {
 		if name != "version" && name != "depends_on" {
-			at := a.SrcRange
-			text += string(at.SliceBytes(source)) + "\n"
+			text += name + " = " + s.r.text(e) + "\n"
 		}
 	}
 	reason := "it is not in this folder: judge a plan instead"
 	if who := anyone.FindString(text); who != "" {
 		reason = "its arguments name " + who + ", and " + reason
 	}
-	return estate.Unread{What: "module " + b.Labels[0], Reason: reason, Where: where, Aside: !aboutInvocation.MatchString(text)}
+	return estate.Unread{What: "module " + b.label(0), Reason: reason, Where: where, Aside: !aboutInvocation.MatchString(text)}
 }
 
 var anyone = regexp.MustCompile(`\b(allUsers|allAuthenticatedUsers)\b`)
 
-// broken lists a file that is not a Terraform configuration, or returns its error
-// where the file was named. One that says nothing of Google leaves nothing
-// open.
-func (h *hclReader) broken(name string, data []byte, diags hcl.Diagnostics) error {
-	err := diagnostic(name, diags)
-	if !h.lenient {
+// broken lists a file that cannot be read as configuration, or returns its
+// error where the file was named. One that says nothing of Google leaves
+// nothing open.
+func (p *reading) broken(name string, err error) error {
+	if !p.lenient {
 		return err
 	}
-	u := estate.Unread{What: name, Reason: strings.TrimPrefix(err.Error(), name+":"), Where: estate.Where{File: name}}
-	u.Aside = !aboutGoogle.Match(data)
-	for _, d := range diags {
-		if d.Subject != nil && u.Where.Line == 0 {
-			u.Where.Line = d.Subject.Start.Line
-			u.Reason = "is not a Terraform configuration: " + d.Summary
+	u := estate.Unread{What: name, Reason: err.Error(), Where: estate.Where{File: name}}
+	if syntax := (*syntaxError)(nil); errors.As(err, &syntax) {
+		u.Aside = !aboutGoogle.Match(syntax.data)
+		for _, d := range syntax.diags {
+			if d.Subject != nil && u.Where.Line == 0 {
+				u.Where.Line = d.Subject.Start.Line
+				u.Reason = "is not a Terraform configuration: " + d.Summary
+			}
 		}
 	}
-	h.estate.Unread = append(h.estate.Unread, u)
+	p.estate.Unread = append(p.estate.Unread, u)
 	return nil
 }
 
@@ -86,8 +87,8 @@ func neverAnyone(v cty.Value) bool {
 // writtenNeverAnyone is neverAnyone for an expression whose value says less
 // than how it is written: texts that start with a kind of member, and what
 // Google's resources compute.
-func writtenNeverAnyone(e hcl.Expression, ctx *hcl.EvalContext) bool {
-	if neverAnyone(value(e, ctx)) {
+func (s *scope) writtenNeverAnyone(e hcl.Expression, x *instance) bool {
+	if neverAnyone(s.plainly(e, x)) {
 		return true
 	}
 	switch e := e.(type) {
@@ -97,9 +98,9 @@ func writtenNeverAnyone(e hcl.Expression, ctx *hcl.EvalContext) bool {
 	case *hclsyntax.ScopeTraversalExpr:
 		root := e.Traversal.RootName()
 		return len(e.Traversal) > 2 && strings.HasPrefix(root, "google_") ||
-			len(e.Traversal) > 3 && root == "data" && strings.HasPrefix(reference(e), "data.google_")
+			len(e.Traversal) > 3 && root == "data" && strings.HasPrefix(step(e.Traversal, 1), "google_")
 	case *hclsyntax.TupleConsExpr:
-		return !slices.ContainsFunc(e.Exprs, func(x hclsyntax.Expression) bool { return !writtenNeverAnyone(x, ctx) })
+		return !slices.ContainsFunc(e.Exprs, func(one hclsyntax.Expression) bool { return !s.writtenNeverAnyone(one, x) })
 	}
 	return false
 }
