@@ -256,10 +256,13 @@ var iapPassed = iapCheck(Check{
 roles/iap.httpsResourceAccessor in IAP's own policy or above it, not run.invoker. Deny policies can deny it
 (iap.googleapis.com/webServiceVersions.accessViaIAP). Where allUsers has the role, IAP asks nobody to sign in.`,
 }, func(in *Invocation) Finding {
+	id, who := in.iapIdentity()
 	if f, open := in.iapOpen(); open {
+		if d := in.decide(iam.AccessViaIAP, id); who != "" && d.State == iam.Unknown && !in.preflightPasses() {
+			return in.iapAccess(id, who) // a deny rule may count all the same
+		}
 		return f
 	}
-	id, who := in.iapIdentity()
 	got := in.iapSent()
 	switch {
 	case id.Anonymous:

@@ -153,6 +153,13 @@ func TestDoor(t *testing.T) {
 			t.Errorf("%s: public %s, want %s", tt.name, got, tt.public)
 		}
 	}
+	denied := door(policyOf(binds(agent)), accessor("allUsers"))
+	rule := denying("principal://goog/subject/ana@example.com")
+	rule.Rules[0].GetDenyRule().DeniedPermissions = []string{"iap.googleapis.com/webServiceVersions.accessViaIAP"}
+	denied.IAP.Deny = []DenyLayer{{rule, Granted, "projects/shop"}}
+	if got := denied.Admit(ana); got.State != Unknown || got.Reason == "" {
+		t.Errorf("allUsers at IAP beside a deny: ana %s (%s), want unknown", got.State, got.Reason)
+	}
 	open := Door{Invoke: whole(), IAPOn: NotGranted}
 	open.Invoke.Layers[0].Policy = policyOf(binds("allUsers"))
 	for internet, want := range map[State]State{Granted: Granted, NotGranted: NotGranted, Unknown: Unknown} {

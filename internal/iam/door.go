@@ -42,9 +42,6 @@ func (d Door) Admit(id Identity) Decision {
 	pass := d.IAP
 	pass.Identity = id
 	out := pass.Decide()
-	if open := d.IAP.Public(); open.State == Granted {
-		out = open // IAP asks nobody
-	}
 	invoke.Identity = d.Agent
 	agent := invoke.Decide()
 	if agent.State == Granted {

@@ -9,6 +9,7 @@ import (
 	"diagnose/internal/estate"
 	"diagnose/internal/gather/gathertest"
 	"diagnose/internal/gcp"
+	"diagnose/internal/iam"
 )
 
 const (
@@ -200,5 +201,21 @@ func TestTypes(t *testing.T) {
 	}
 	if !slices.Contains(Types(), gcp.RegionBackendServiceAsset) || matters([]byte("run.googleapis.com/Job")) {
 		t.Error("the types are not those that matter")
+	}
+}
+
+// What IAP asks for counts as much as what the service asks for.
+func TestAccessThroughIAPIsKept(t *testing.T) {
+	data := `{"name":"//cloudresourcemanager.googleapis.com/projects/7","asset_type":"cloudresourcemanager.googleapis.com/Project",` +
+		`"iam_policy":{"bindings":[{"role":"roles/iap.httpsResourceAccessor","members":["allUsers"]},{"role":"roles/logging.viewer","members":["allUsers"]}]}}
+{"name":"//iam.googleapis.com/projects/p/roles/web","asset_type":"iam.googleapis.com/Role",` +
+		`"resource":{"data":{"name":"projects/p/roles/web","includedPermissions":["iap.webServiceVersions.accessViaIAP","a.b.c"]}}}
+`
+	e, _ := readAll(t, Options{}, write(t, "export", []byte(data)))
+	if len(e.Policies) != 1 || len(e.Policies[0].Bindings) != 1 || e.Policies[0].Bindings[0].Role != "roles/iap.httpsResourceAccessor" {
+		t.Errorf("the policies read are %+v", e.Policies)
+	}
+	if len(e.Roles) != 1 || !slices.Equal(e.Roles[0].IncludedPermissions, []string{iam.AccessViaIAP}) {
+		t.Errorf("the roles read are %+v", e.Roles)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/big"
+	"slices"
 	"strings"
 
 	"cloud.google.com/go/iam/admin/apiv1/adminpb"
@@ -168,11 +169,14 @@ func withName(a asset) []byte {
 	return out
 }
 
+// asked are the permissions that the way through IAP and IAM asks for.
+var asked = []string{iam.RunInvoke, iam.FunctionsInvoke, iam.AccessViaIAP}
+
 // relevant keeps of a role's permissions those that are asked about.
 func relevant(permissions []string) []string {
 	out := []string{}
 	for _, p := range permissions {
-		if p == iam.RunInvoke || p == iam.FunctionsInvoke {
+		if slices.Contains(asked, p) {
 			out = append(out, p)
 		}
 	}
@@ -439,7 +443,7 @@ func mayMatter(role string) bool {
 	if !strings.HasPrefix(role, "roles/") || strings.HasSuffix(strings.ToLower(role), "invoker") {
 		return true
 	}
-	for _, p := range []string{iam.RunInvoke, iam.FunctionsInvoke} {
+	for _, p := range asked {
 		if s, _ := predefined.Carries(role, p); s != iam.NotGranted {
 			return true
 		}
