@@ -156,7 +156,7 @@ document of the service shows it; the policy audit log does.`,
 			if setting, _, known := in.ingress(); known && setting == gcp.IngressAll {
 				status = Answer{Status: 403, Also: []int{404}}
 			}
-			f := fail("the audit log shows that a VPC-SC perimeter refused the request as run.googleapis.com/HttpIngress", status, in.Logs.Source.At(fmt.Sprintf("/%d", i)))
+			f := fail("the audit log shows that a VPC-SC perimeter refused the request as run.googleapis.com/HttpIngress", status, in.LogSource(i))
 			f.Observed = true
 			f.Assumes = []Assumption{{Text: "the audit log entry is of this request"}}
 			f.Fixes = in.perimeterFixes()

@@ -100,7 +100,7 @@ func (in *Invocation) loggedAnswer() (sighting, bool) {
 	if i < 0 {
 		return sighting{}, false
 	}
-	e, src := list[i], in.Logs.Source.At(fmt.Sprintf("/%d", i))
+	e, src := list[i], in.LogSource(i)
 	out := sighting{known: true, status: statusOf(e), source: src, time: e.Timestamp, entry: &e}
 	if u, err := url.Parse(e.URL); err == nil && u.Host != "" {
 		out.url = u

@@ -51,7 +51,7 @@ func (in *Invocation) policyChanges() []policyChange {
 			continue
 		}
 		for _, d := range e.Change.Deltas {
-			c := policyChange{d, e.Change.By, e.Change.UserAgent, e.Timestamp, in.Logs.Source.At(fmt.Sprintf("/%d", i))}
+			c := policyChange{d, e.Change.By, e.Change.UserAgent, e.Timestamp, in.LogSource(i)}
 			if carries, _ := in.roles.Carries(d.Role, in.permission); carries != iam.NotGranted && in.lets(d.Member) {
 				out = append(out, c)
 			}

@@ -1,25 +1,18 @@
 package report
 
 import (
-	"regexp"
 	"strings"
 	"unicode"
 
 	"diagnose/checks"
 	"diagnose/internal/credential"
+	"diagnose/internal/gcp"
 )
-
-// plainWord needs no quotes in a POSIX shell.
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
 
 // Quote quotes a word for a POSIX shell, so that nothing in it is expanded.
 // Control characters are shown, never sent to a terminal.
 func Quote(word string) string {
-	word = Clean(word)
-	if plainWord.MatchString(word) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	return gcp.Quote(Clean(word))
 }
 
 // Shell writes a command for a POSIX shell.

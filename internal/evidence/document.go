@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"cloud.google.com/go/iam/admin/apiv1/adminpb"
-
 	"diagnose/internal/gcp"
 )
 
@@ -22,6 +20,8 @@ type Document struct {
 	read  func(*Snapshot, Source, []byte) error
 	write func(Snapshot) ([]byte, error) // nil, or nothing where it is unknown
 	forms []form                         // how it is known by its content
+	// join adds up two documents of the kind; nil where one alone counts.
+	join func(into *Snapshot, more Snapshot)
 }
 
 // Documents lists the kinds of document of a case. Request fields have flags
@@ -114,7 +114,7 @@ func policyDocuments() []Document {
 		Names: []string{"deny-policies.json", "deny-policies.yaml"}, Flag: "deny-policies",
 		What: "IAM deny policies",
 		Make: "gcloud iam policies get POLICY --kind=denypolicies --attachment-point=POINT --format=json",
-		read: readDenyPolicies, write: writeDenyPolicies,
+		read: readDenyPolicies, write: writeDenyPolicies, join: joinDenyPolicies,
 		forms: []form{
 			{"a deny policy", certain, either(namedPart("/denypolicies/"), contains("rules", "denyRule"))},
 			{"a list of deny policies", telling, has("policies")},
@@ -124,12 +124,13 @@ func policyDocuments() []Document {
 		What: "the allow policies of service accounts: who can become them",
 		Make: accountsMake,
 		read: readAccounts, write: writeAccounts,
+		join:  joinLists(func(s *Snapshot) *Fact[[]AccountPolicy] { return &s.Accounts }),
 		forms: []form{{"the policies of service accounts", certain, both(namedPart("/serviceAccounts/"), has("policy"))}},
 	}, {
 		Names: []string{"roles.json", "roles.yaml"}, Flag: "roles",
 		What: "IAM roles, custom or newer than the built-in table",
 		Make: "gcloud iam roles describe ROLE --project=PROJECT --format=json",
-		read: readRoles, write: listWriter(func(s *Snapshot) *Fact[[]*adminpb.Role] { return &s.Roles }),
+		read: readRoles, write: listWriter(roleFact), join: joinLists(roleFact),
 		forms: []form{
 			{"an IAM role", certain, both(either(named("roles/*"), named("*/*/roles/*")), lacks("policy"))},
 			{"an IAM role", telling, either(has("includedPermissions"), has("roles"))},
@@ -138,7 +139,7 @@ func policyDocuments() []Document {
 		Names: []string{"groups.json", "groups.yaml"}, Flag: "groups",
 		What: "members by group: or domain: member",
 		Make: groupsMake,
-		read: readGroups, write: writeGroups,
+		read: readGroups, write: writeGroups, join: joinGroups,
 		forms: []form{
 			{"memberships of a group", certain, either(named("groups/*/memberships/*"), has("preferredMemberKey"))},
 			{"members by group", certain, groupKeys},
@@ -182,11 +183,12 @@ func otherDocuments() []Document {
 		What: "the answer observed",
 		Make: "curl -i URL",
 		read: readResponse, write: writeResponse,
+		forms: []form{{harName, certain, contains("log", `"entries"`)}},
 	}, {
 		Names: []string{"log.json", "log.yaml"}, Flag: "log",
 		What: "Cloud Logging entries",
 		Make: "gcloud logging read FILTER --format=json",
-		read: readLogs, write: writeLogs,
+		read: readLogs, write: writeLogs, join: joinLogs,
 		forms: []form{{"a log entry", telling, either(has("logName"), has("insertId"), has("textPayload"),
 			has("jsonPayload"), has("protoPayload"), has("entries"))}},
 	}}
@@ -285,8 +287,8 @@ func suggest(name string) string {
 func ignored(name string) bool {
 	base := path.Base(name)
 	switch {
-	case strings.HasPrefix(base, "."), strings.HasSuffix(base, ".md"), strings.HasSuffix(base, ".txt"):
+	case strings.HasPrefix(base, "."), strings.HasSuffix(base, ".md"):
 		return true
 	}
-	return base == "want" || base == "args" || base == "want.json"
+	return slices.Contains([]string{"want", "args", "want.json"}, base)
 }

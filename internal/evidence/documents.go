@@ -10,6 +10,8 @@ import (
 	"cloud.google.com/go/iam/admin/apiv1/adminpb"
 )
 
+func roleFact(s *Snapshot) *Fact[[]*adminpb.Role] { return &s.Roles }
+
 func readRoles(s *Snapshot, src Source, data []byte) error {
 	return into(&s.Roles, src, data, func(doc []byte) ([]*adminpb.Role, error) {
 		list, err := elements(doc, "roles")

@@ -123,6 +123,8 @@ type stranger struct {
 	is        sign
 }
 
+const harName = "a HAR, the recording of a browser"
+
 const apiErrorName = "an error of a Google API"
 
 // noURL says why something that runs on Cloud Run is no target.
@@ -136,7 +138,6 @@ var strangers = []stranger{
 		var e apiError
 		return json.Unmarshal(m["error"], &e.Error) == nil && e.Error.Code != 0
 	}},
-	{"a HAR, the recording of a browser", "it has requests and answers together", contains("log", `"entries"`)},
 	{"a Terraform plan", "", has("format_version", "terraform_version")},
 	{"a Cloud Run worker pool", noURL, either(namedPart("/workerPools/"), kubernetes("WorkerPool"))},
 	{"a Cloud Run instance", "it has a URL and a policy of its own",
@@ -209,7 +210,7 @@ func wrongKind(doc []byte, err error, flag string) error {
 	case name == "" || right == flag:
 		return err
 	case right != "":
-		return fmt.Errorf("is %s; expected %s: pass it with --%s", name, what(flag), right)
+		return fmt.Errorf("holds %s; expected %s: pass it with --%s", name, what(flag), right)
 	}
 	list, _ := elements(doc)
 	if m, err := object(list[0]); err == nil {
@@ -218,7 +219,7 @@ func wrongKind(doc []byte, err error, flag string) error {
 			return fmt.Errorf("is %s, not %s: %s", name, expected, s.why)
 		}
 	}
-	return fmt.Errorf("is %s; expected %s", name, what(flag))
+	return fmt.Errorf("holds %s; expected %s", name, what(flag))
 }
 
 // require refuses a document that is recognized as another kind, or as none.

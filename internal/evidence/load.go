@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -13,8 +14,8 @@ import (
 )
 
 // Load reads a case: a folder, or one .txtar file. Documents that are not there
-// stay unknown. A file that is no document of a case is an error if its name resembles
-// one, so that a misspelt one is not lost.
+// stay unknown. A file that is not known by its content either is an error if
+// its name resembles that of one, so that a misspelt one is not lost.
 func Load(name string) (Snapshot, error) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -57,7 +58,8 @@ func LoadArchive(data []byte, name string) (Snapshot, error) {
 	return LoadFS(fsys, name)
 }
 
-// LoadFS reads a case from a file system. name is for errors.
+// LoadFS reads a case from a file system: documents with the names of a case,
+// and others, which are known by their content. name is for errors.
 func LoadFS(fsys fs.FS, name string) (Snapshot, error) {
 	var s Snapshot
 	entries, err := fs.ReadDir(fsys, ".")
@@ -65,15 +67,15 @@ func LoadFS(fsys fs.FS, name string) (Snapshot, error) {
 		return s, fmt.Errorf("%s: %w", name, err)
 	}
 	var read []string
+	var others []Given
+	has := func(name string) bool {
+		return slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name })
+	}
 	for _, e := range entries {
 		m, ok := find(e.Name())
 		switch {
-		case e.IsDir(), !ok && ignored(e.Name()):
-			continue
-		case !ok && suggest(e.Name()) != "":
-			return s, fmt.Errorf("%s: %s is not a document of a case%s", name, e.Name(), suggest(e.Name()))
-		case !ok:
-			return s, fmt.Errorf("%s: %s is not a document of a case; the documents are %s", name, e.Name(), documentNames())
+		case e.IsDir(), !ok && ignored(e.Name()), e.Name() == "token.txt" && has("token.jwt"):
+			continue // in a story, token.txt says what token.jwt was signed of
 		case slices.Contains(read, m.Flag):
 			return s, fmt.Errorf("%s: %s is given twice, as %s", name, m.What, strings.Join(m.Names, " and "))
 		}
@@ -81,15 +83,44 @@ func LoadFS(fsys fs.FS, name string) (Snapshot, error) {
 		if err != nil {
 			return s, fmt.Errorf("%s: %w", name, err)
 		}
+		if !ok {
+			others = append(others, Given{e.Name(), data})
+			continue
+		}
 		if err := Read(e.Name(), Source{Document: e.Name()}, data, &s); err != nil {
 			return s, fmt.Errorf("%s: %w", name, err)
 		}
 		read = append(read, m.Flag)
 	}
-	if len(read) == 0 {
-		return s, fmt.Errorf("%s: has no document of a case; the documents are %s", name, documentNames())
+	n, err := s.addOthers(others)
+	if err != nil {
+		return s, fmt.Errorf("%s: %w", name, err)
+	}
+	if len(read)+n == 0 {
+		return s, fmt.Errorf("%s: has no document of a case; they are %s", name, documentNames())
 	}
 	return s, nil
+}
+
+// addOthers adds the documents of a folder that have other names, and returns
+// their number. One that is nothing diagnose knows is left out, unless its name
+// resembles one of a case.
+func (s *Snapshot) addOthers(list []Given) (int, error) {
+	var known []Given
+	for _, g := range list {
+		_, err := Recognize(g.Data)
+		switch {
+		case err == nil:
+			known = append(known, g)
+		case !errors.Is(err, errUnrecognized) && !errors.Is(err, errNoText):
+			return 0, fmt.Errorf("%s %w", g.Name, err)
+		case suggest(g.Name) != "":
+			return 0, fmt.Errorf("%s is not a document of a case%s", g.Name, suggest(g.Name))
+		default:
+			s.Notes = append(s.Notes, g.Name+" is not used: it is not a document that diagnose reads")
+		}
+	}
+	return len(known), s.Add(known)
 }
 
 func readFile(fsys fs.FS, name string) ([]byte, error) {

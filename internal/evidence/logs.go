@@ -33,6 +33,10 @@ func readLogs(s *Snapshot, src Source, data []byte) error {
 		s.Logs = Known([]LogEntry{e}, src)
 		return nil
 	}
+	if list := runLog(string(data)); len(list) > 0 {
+		s.Logs = Known(list, src)
+		return nil
+	}
 	list, err := logDocuments(data)
 	if err != nil {
 		return err

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"diagnose/internal/transcript"
 )
 
 // Origins lists where a request can come from.
@@ -21,6 +23,10 @@ var Clients = []string{"gcloud", "metadata-server", "service-account-key", "impe
 var requestKeys = []string{"url", "method", "headers", "source", "principal", "client", "time"}
 
 func readRequest(s *Snapshot, src Source, data []byte) error {
+	if e, ok := written(string(data)); ok {
+		s.takeExchange(e, src)
+		return nil
+	}
 	doc, err := toJSON(data)
 	if err != nil {
 		return err
@@ -64,6 +70,15 @@ func readRequest(s *Snapshot, src Source, data []byte) error {
 		s.Now, s.NowFrom = r.Time, "request.json"
 	}
 	return nil
+}
+
+// written reads a request as a person has it: a curl command line, or what goes
+// over the wire.
+func written(text string) (transcript.Exchange, bool) {
+	if e, ok := transcript.Curl(strings.ReplaceAll(text, "\r\n", "\n")); ok {
+		return e, true
+	}
+	return transcript.Sent(text)
 }
 
 func clip(s string) string {

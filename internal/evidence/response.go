@@ -9,12 +9,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"diagnose/internal/transcript"
 )
 
 var statusLine = regexp.MustCompile(`^(?:< )?HTTP/[\d.]+ (\d{3})\b`)
-
-// curlLine starts a curl command line, as a terminal or a browser copies it.
-var curlLine = regexp.MustCompile(`(?m)^\s*(?:\$ |PS .*> |> )?curl(?:\.exe)?\s+\S`)
 
 // maxBody bounds what is kept of a body, in bytes.
 const maxBody = 64 << 10
@@ -26,13 +25,15 @@ const maxBody = 64 << 10
 func readResponse(s *Snapshot, src Source, data []byte) error {
 	text := strings.ReplaceAll(string(data), "\r\n", "\n")
 	lines := strings.Split(text, "\n")
-	start := lastStatusLine(lines)
-	if start >= 0 {
-		r, err := answer(lines[start:], start)
+	if start := lastStatusLine(lines); start >= 0 {
+		return s.takeAnswer(lines, start, src)
+	}
+	if name, _ := Kind(data); name == harName {
+		e, err := transcript.HAR(data, func(host string) bool { return slices.Contains(s.asked, strings.ToLower(host)) })
 		if err != nil {
 			return err
 		}
-		s.Response = Known(r, src)
+		s.takeExchange(e, src)
 		return nil
 	}
 	if otherDocument(data) {
@@ -42,10 +43,25 @@ func readResponse(s *Snapshot, src Source, data []byte) error {
 		return err
 	}
 	r := quoted(text)
-	if r.Status == 0 && curlLine.MatchString(text) {
+	if r.Status == 0 && transcript.IsCurl(text) {
 		return errors.New("is a curl command line, not the answer to it: run it with -i and pass what it prints")
 	}
 	r.Header, r.Body = http.Header{}, clipBody(text)
+	s.Response = Known(r, src)
+	return nil
+}
+
+// takeAnswer adds the answer that starts at a line, and the request before it,
+// as curl -v shows it or as it was typed.
+func (s *Snapshot) takeAnswer(lines []string, start int, src Source) error {
+	r, err := answer(lines[start:], start)
+	if err != nil {
+		return err
+	}
+	if e, ok := written(strings.Join(lines[:start], "\n")); ok {
+		r.URL = e.URL
+		s.takeExchange(e, src)
+	}
 	s.Response = Known(r, src)
 	return nil
 }

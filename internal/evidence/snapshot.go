@@ -45,6 +45,12 @@ type Snapshot struct {
 	Tags           Fact[[]Tag]
 	Response       Fact[Response]
 	Logs           Fact[[]LogEntry]
+
+	// Notes say what was given and is not used, and what a document was taken
+	// for that does not say it itself: a sentence each.
+	Notes []string
+
+	asked []string // the hosts asked about, to choose among the requests of a HAR
 }
 
 // A Function is a Cloud Functions resource of either generation. What the
@@ -83,6 +89,7 @@ type Request struct {
 	Principal string // member string asked about, or ""
 	Client    string // what made the request, or ""
 	Time      time.Time
+	BodyFile  string // the file that was sent as the body, or ""
 }
 
 // HostHeader is the name in the Host header without its port, "" where none was
@@ -150,6 +157,8 @@ type LogEntry struct {
 	Trace        string        // "projects/shop/traces/…", or ""
 	InsertID     string        // names the entry, or ""
 	Change       *PolicyChange // of an audit entry of SetIamPolicy, or nil
+
+	source Source // where it was read, where that is not the list
 }
 
 // A PolicyChange is who changed an allow policy, and what. Its time is that of

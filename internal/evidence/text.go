@@ -27,12 +27,19 @@ func decodeText(data []byte) ([]byte, error) {
 		data = fromUTF16(data[2:], 1) // little-endian: the high byte second
 	case bytes.HasPrefix(data, []byte{0xFE, 0xFF}):
 		data = fromUTF16(data[2:], 0)
+	case len(data) > 3 && len(data)%2 == 0 && data[1] == 0 && data[3] == 0:
+		data = fromUTF16(data, 1) // without the mark, as Notepad and iconv write it
+	case len(data) > 3 && len(data)%2 == 0 && data[0] == 0 && data[2] == 0:
+		data = fromUTF16(data, 0)
 	}
 	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
-		return nil, errors.New("is not text: expected UTF-8")
+		return nil, errNoText
 	}
 	return data, nil
 }
+
+// errNoText reports a picture, a program, or another encoding.
+var errNoText = errors.New("is not a text in UTF-8 or UTF-16")
 
 func fromUTF16(b []byte, high int) []byte {
 	units := make([]uint16, 0, len(b)/2)
@@ -46,8 +53,8 @@ func fromUTF16(b []byte, high int) []byte {
 // errors give the place and quote no value.
 func toJSON(data []byte) ([]byte, error) {
 	trimmed := bytes.TrimSpace(data)
-	if bytes.HasPrefix(trimmed, []byte("ERROR:")) {
-		return nil, errors.New("is an error message of gcloud instead of a document")
+	if _, ok := gcloudError(data); ok {
+		return nil, errors.New("holds an error message of gcloud instead of a document")
 	}
 	if len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') {
 		var v json.RawMessage
@@ -69,19 +76,6 @@ func toJSON(data []byte) ([]byte, error) {
 	return out, nil
 }
 
-// peopleText starts what gcloud prints without --format: a description
-// ("✔ Service orders in region europe-west1"), or a table.
-var peopleText = regexp.MustCompile(`^(?:\S{1,3}\s+)?(?:Service|Function|Job|Revision|WorkerPool) \S+ in region \S+` +
-	`|^(?:\S{0,3}\s{2,})?[A-Z][A-Z_]{2,}(?: {2,}[A-Z][A-Z_ ]+)+ *(?:\r?\n|$)`)
-
-// forPeople refuses what gcloud prints for people.
-func forPeople(data []byte) error {
-	if peopleText.Match(bytes.TrimSpace(data)) {
-		return errors.New("is what gcloud prints for people: repeat the command with --format=json")
-	}
-	return nil
-}
-
 // maxDepth bounds how deep a document nests: deeper than any of Google's.
 const maxDepth = 200
 
@@ -94,7 +88,7 @@ func WellFormed(doc []byte) error {
 		switch {
 		case errors.Is(err, jsontext.ErrDuplicateName):
 			line := 1 + bytes.Count(doc[:min(int(d.InputOffset()), len(doc))], []byte("\n"))
-			return fmt.Errorf("has a key twice in one object, in or after line %d", line)
+			return fmt.Errorf("has a key twice in one object, in or behind line %d", line)
 		case err != nil:
 			return nil // the end; whether it is JSON is asked elsewhere
 		case d.StackDepth() > maxDepth:
@@ -128,12 +122,12 @@ func elements(doc []byte, wrappers ...string) ([]json.RawMessage, error) {
 	}
 	var m map[string]json.RawMessage
 	if err := json.Unmarshal(doc, &m); err != nil {
-		return nil, errors.New("is not a JSON object or list")
+		return nil, errors.New("is no JSON object or list")
 	}
 	for _, w := range wrappers {
 		if inner, ok := m[w]; ok {
 			if err := json.Unmarshal(inner, &list); err != nil {
-				return nil, fmt.Errorf("%s is not a list", w)
+				return nil, fmt.Errorf("%s is no list", w)
 			}
 			return list, nil
 		}
@@ -149,7 +143,7 @@ func single(doc []byte) ([]byte, error) {
 		return nil, err
 	}
 	if len(list) != 1 {
-		return nil, fmt.Errorf("is a list of %d; expected one: use describe instead of list", len(list))
+		return nil, fmt.Errorf("holds a list of %d; expected one: use describe instead of list", len(list))
 	}
 	return list[0], nil
 }
@@ -157,7 +151,7 @@ func single(doc []byte) ([]byte, error) {
 func object(doc []byte) (map[string]json.RawMessage, error) {
 	var m map[string]json.RawMessage
 	if err := json.Unmarshal(doc, &m); err != nil || m == nil {
-		return nil, errors.New("is not a JSON object")
+		return nil, errors.New("is no JSON object")
 	}
 	return m, nil
 }
@@ -205,9 +199,8 @@ type apiError struct {
 // of gcloud or of an API was saved in its place: that is no empty document.
 func refusal(data []byte) error {
 	trimmed := bytes.TrimSpace(data)
-	if bytes.HasPrefix(trimmed, []byte("ERROR:")) {
-		line, _, _ := strings.Cut(string(trimmed), "\n")
-		return errors.New(strings.TrimSpace(strings.TrimPrefix(line, "ERROR:")))
+	if line, ok := gcloudError(data); ok {
+		return errors.New(line)
 	}
 	var e apiError
 	if json.Unmarshal(trimmed, &e) == nil && e.Error.Code != 0 {

@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -19,7 +20,7 @@ func readToken(s *Snapshot, src Source, data []byte) error {
 		return fmt.Errorf("is empty; expected a JWT or another credential")
 	}
 	if serviceAccountKey(data) {
-		return fmt.Errorf("is the key of a service account, not a token: a token is minted with it, or by impersonating the account")
+		return errAccountKey
 	}
 	if !c.JWT() && len(strings.Fields(string(data))) > maxWords {
 		if name, flag := Kind(data); flag != "" {
@@ -30,6 +31,9 @@ func readToken(s *Snapshot, src Source, data []byte) error {
 	s.Token = Known(c, src)
 	return nil
 }
+
+var errAccountKey = errors.New("is the key of a service account, not a token: a token is minted with it, " +
+	"or by impersonating the account")
 
 // serviceAccountKey reports whether a document is a credentials file, which
 // no request carries.
