@@ -195,7 +195,7 @@ func (in *Invocation) callCommand() Command {
 		if kind != "" {
 			argv = append(argv, "-H", "Content-Type: "+kind)
 		}
-		argv = append(argv, "--data-binary", "@BODY_FILE")
+		argv = append(argv, "--data-binary", "@"+cmp.Or(in.request.BodyFile, "BODY_FILE"))
 	}
 	return Command{Argv: append(argv, in.callTarget()), WithToken: true}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +22,7 @@ import (
 // An input is what the flags say of the evidence.
 type input struct {
 	app       *app
-	documents map[string]*string // by flag
+	documents map[string]*[]string // by flag
 	url       string
 	method    string
 	headers   []string
@@ -41,11 +42,11 @@ type input struct {
 // evidenceFlags declares the flags that give evidence: one for each document of
 // a case, and one for each field of the request.
 func (a *app) evidenceFlags(c *cobra.Command) *input {
-	in := &input{app: a, documents: map[string]*string{}}
+	in := &input{app: a, documents: map[string]*[]string{}}
 	f := c.Flags()
 	for _, m := range evidence.Documents {
 		if m.Flag != "request" {
-			in.documents[m.Flag] = f.String(m.Flag, "", m.What+" (`FILE` or -)")
+			in.documents[m.Flag] = f.StringArray(m.Flag, nil, m.What+" (`FILE` or -)")
 		}
 	}
 	f.StringVar(&in.env, "token-env", "", "name of the environment `VARIABLE` with the credential")
@@ -80,25 +81,20 @@ func (in *input) snapshot(ctx context.Context, args []string) (evidence.Snapshot
 	if in.token != "" {
 		return s, errSecretArgument
 	}
-	for flag, v := range in.documents {
-		if givenSecret(*v) {
+	for flag, list := range in.documents {
+		if slices.ContainsFunc(*list, givenSecret) {
 			return s, hint(fmt.Errorf("--%s names a file: %w", flag, errSecretArgument), tokenHint)
 		}
 	}
+	if len(args) == 0 && !in.any() && in.app.piped() {
+		args = []string{"-"}
+	}
 	if len(args) == 0 && !in.any() {
-		return s, hint(errNoInput, "diagnose invoke CASE, for a folder or .txtar file of evidence",
-			"diagnose invoke --service service.json --policy policy.json --token-file token.jwt", "diagnose demo shows what it answers")
+		return s, hint(errNoInput, "diagnose invoke FILE..., for any mix of documents: a token, a curl command line, an answer, "+
+			"a log entry, what gcloud describes", "diagnose invoke service.yaml policy.yaml token.jwt", "diagnose demo shows what it answers")
 	}
-	if len(args) > 0 && givenSecret(args[0]) {
-		return s, errSecretArgument
-	}
-	if len(args) > 0 {
-		var err error
-		if s, err = in.load(ctx, args[0]); err != nil {
-			return s, err
-		}
-	}
-	if err := in.readDocuments(ctx, &s); err != nil {
+	s, err := in.gatherGiven(ctx, args)
+	if err != nil {
 		return s, err
 	}
 	if err := in.readRequest(&s); err != nil {
@@ -113,6 +109,9 @@ func (in *input) snapshot(ctx context.Context, args []string) (evidence.Snapshot
 		now = s.Now // when it was read
 	}
 	s.Settle(at, now)
+	for _, note := range s.Notes {
+		in.app.say("note: %s", note)
+	}
 	if in.gathered {
 		in.addGoogleKeys(ctx, &s)
 	}
@@ -122,66 +121,69 @@ func (in *input) snapshot(ctx context.Context, args []string) (evidence.Snapshot
 // any reports whether a flag gives evidence.
 func (in *input) any() bool {
 	for _, v := range in.documents {
-		if *v != "" {
+		if len(*v) > 0 {
 			return true
 		}
 	}
 	return in.env != "" || in.url+in.method+in.source+in.member+in.client != "" || len(in.headers) > 0
 }
 
-// load reads a case from disk or from the embedded ones, or gathers a live
-// target.
-func (in *input) load(ctx context.Context, name string) (evidence.Snapshot, error) {
-	if story, ok := strings.CutPrefix(name, demoPrefix); ok {
-		f, err := readStory(story)
-		if err != nil {
-			return evidence.Snapshot{}, err
-		}
-		return f.Snapshot()
-	}
-	if _, err := os.Stat(name); err == nil {
+// load reads a case from disk or from the embedded ones.
+func (in *input) load(name string) (evidence.Snapshot, error) {
+	story, ok := strings.CutPrefix(name, demoPrefix)
+	if !ok {
 		return evidence.Load(name)
 	}
-	if in.live == nil || looksLikePath(name) {
-		return evidence.Snapshot{}, hint(fmt.Errorf("no case %q: neither a folder nor a .txtar file", name),
-			"diagnose demo --list names the embedded cases, for "+demoPrefix+"NAME")
+	f, err := readStory(story)
+	if err != nil {
+		return evidence.Snapshot{}, err
 	}
-	in.gathered = true
-	return in.gather(ctx, name)
+	return f.Snapshot()
 }
 
+// readDocuments reads the documents that flags give.
 func (in *input) readDocuments(ctx context.Context, s *evidence.Snapshot) error {
 	stdin := ""
 	for _, m := range evidence.Documents {
-		if v, ok := in.documents[m.Flag]; !ok || *v != "-" {
+		list := in.documents[m.Flag]
+		if list == nil {
 			continue
 		}
-		if stdin != "" {
-			return fmt.Errorf("--%s and --%s both read standard input", stdin, m.Flag)
+		for _, v := range *list {
+			if v == "-" && stdin != "" {
+				return fmt.Errorf("--%s and --%s both read standard input", stdin, m.Flag)
+			}
+			if v == "-" {
+				stdin = m.Flag
+			}
 		}
-		stdin = m.Flag
 	}
 	for _, m := range evidence.Documents {
-		v, ok := in.documents[m.Flag]
-		if !ok || *v == "" {
-			continue
-		}
-		data, err := in.open(ctx, m.Flag, *v, s)
-		if err != nil {
-			return err
-		}
-		if err := evidence.Read(m.Names[0], evidence.Source{Document: *v}, data, s); err != nil {
-			return fmt.Errorf("--%s %w", m.Flag, err)
+		if list := in.documents[m.Flag]; list != nil {
+			for _, v := range *list {
+				if err := in.readDocument(ctx, m, v, s); err != nil {
+					return err
+				}
+			}
 		}
 	}
-	if in.env != "" {
-		value := in.app.Getenv(in.env)
-		if value == "" {
-			return fmt.Errorf("--token-env: the variable %s is not set", in.env)
-		}
-		if err := evidence.Read("token.jwt", evidence.Source{Document: "$" + in.env}, []byte(value), s); err != nil {
-			return err
-		}
+	if in.env == "" {
+		return nil
+	}
+	value := in.app.Getenv(in.env)
+	if value == "" {
+		return fmt.Errorf("--token-env: the variable %s is not set", in.env)
+	}
+	return s.AddAs("token-file", evidence.Source{Document: "$" + in.env}, []byte(value))
+}
+
+func (in *input) readDocument(ctx context.Context, m evidence.Document, name string, s *evidence.Snapshot) error {
+	data, err := in.open(ctx, m.Flag, name, s)
+	if err != nil {
+		return err
+	}
+	if err := s.AddAs(m.Flag, evidence.Source{Document: name}, data); err != nil {
+		return fmt.Errorf("--%s %w", m.Flag, err)
 	}
 	return nil
 }

@@ -12,15 +12,17 @@ import (
 func (a *app) invokeCommand() *cobra.Command {
 	var opts checks.Options
 	c := &cobra.Command{
-		Use:   "invoke [CASE|TARGET]",
+		Use:   "invoke [FILE...|CASE|TARGET]",
 		Short: "Would this invocation succeed or fail, why, and what repairs it?",
-		Example: `  diagnose invoke case/
+		Example: `  diagnose invoke service.yaml policy.yaml token.jwt
+  diagnose invoke curl.txt answer.http
+  diagnose invoke case/
   diagnose invoke --service service.json --policy policy.json --token-file token.jwt
   diagnose invoke --service service.json --policy policy.json --principal serviceAccount:a@p.iam.gserviceaccount.com
   diagnose invoke --response answer.http
   diagnose invoke orders --region europe-west1 --token-file token.jwt
   diagnose invoke https://orders-ab12cd34ef-ew.a.run.app/ --token-env TOKEN --probe`,
-		Args: cobra.MaximumNArgs(1),
+		Args: cobra.ArbitraryArgs,
 	}
 	in := a.evidenceFlags(c)
 	in.liveFlags(c)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -49,7 +50,7 @@ type app struct {
 func Main(ctx context.Context, p Process) int {
 	a := &app{Process: p}
 	root := a.root()
-	root.SetArgs(p.Args)
+	root.SetArgs(a.withCommand(root, p.Args))
 	root.SetIn(p.Stdin)
 	root.SetOut(p.Stdout)
 	root.SetErr(p.Stderr)
@@ -110,7 +111,8 @@ func (a *app) root() *cobra.Command {
 			if len(args) == 0 {
 				return nil
 			}
-			return hint(fmt.Errorf("unknown command %q", args[0]), near(args[0], c.SuggestionsFor(args[0])), "diagnose --help lists the commands")
+			return hint(fmt.Errorf("unknown command %q", args[0]), near(args[0], c.SuggestionsFor(args[0])),
+				"diagnose invoke "+args[0]+", if it is the name of a service or function", "diagnose --help lists the commands")
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -125,6 +127,47 @@ func (a *app) root() *cobra.Command {
 	})
 	root.AddCommand(a.commands()...)
 	return root
+}
+
+// withCommand completes a command line without a command: diagnose FILE... is
+// diagnose invoke FILE..., and so is what is piped into diagnose alone. A word
+// that looks like a misspelt command is left to be refused.
+func (a *app) withCommand(root *cobra.Command, args []string) []string {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd(args...)
+	c, rest, err := root.Find(args)
+	switch {
+	case err != nil || c != root || len(args) > 0 && strings.HasPrefix(args[0], "__"):
+		return args
+	case slices.ContainsFunc(args, func(s string) bool { return s == "--help" || s == "-h" }):
+		return args
+	case len(args) == 0:
+		return a.pipedAlone()
+	}
+	for _, w := range rest {
+		_, err := os.Stat(w)
+		if strings.HasPrefix(w, "-") || err == nil {
+			break
+		}
+		if len(root.SuggestionsFor(w)) > 0 && !strings.ContainsAny(w, "./:") {
+			return args
+		}
+	}
+	return append([]string{"invoke"}, args...)
+}
+
+// pipedAlone judges what is piped in where nothing else was said. It returns no
+// arguments where there is nothing.
+func (a *app) pipedAlone() []string {
+	if !a.piped() {
+		return nil
+	}
+	g, err := a.readInput()
+	if err != nil || len(bytes.TrimSpace(g.Data)) == 0 {
+		return nil
+	}
+	a.Stdin = bytes.NewReader(g.Data)
+	return []string{"invoke", "-"}
 }
 
 // commands lists the commands: a new one is a file of its own and a line here.

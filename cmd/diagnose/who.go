@@ -11,10 +11,10 @@ import (
 
 func (a *app) whoCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:     "who [CASE|TARGET]",
+		Use:     "who [FILE...|CASE|TARGET]",
 		Short:   "Who can invoke this service, through which binding, on which resource?",
 		Example: "  diagnose who --service service.json --policy policy.json --ancestor-policies ancestors.json",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    cobra.ArbitraryArgs,
 	}
 	in := a.evidenceFlags(c)
 	in.liveFlags(c)

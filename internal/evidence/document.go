@@ -228,8 +228,14 @@ func (d Document) Written(s Snapshot) ([]byte, error) {
 	return data, nil
 }
 
-// maxDocument bounds the size of one document.
-const maxDocument = 32 << 20
+// MaxDocument bounds the size of one document, in bytes.
+const MaxDocument = 32 << 20
+
+// IsMember reports whether a name is that of a document of a case.
+func IsMember(name string) bool {
+	_, ok := find(name)
+	return ok
+}
 
 // Read adds one document to a snapshot. name is one of the names of Documents
 // or a flag of theirs. Its errors name the document and what was expected, and
@@ -239,8 +245,8 @@ func Read(name string, src Source, data []byte, s *Snapshot) error {
 	if !ok {
 		return fmt.Errorf("%s: no such document of a case%s", src.Document, suggest(name))
 	}
-	if len(data) > maxDocument {
-		return fmt.Errorf("%s: larger than %d MB; expected %s", src.Document, maxDocument>>20, m.What)
+	if len(data) > MaxDocument {
+		return fmt.Errorf("%s: larger than %d MB; expected %s", src.Document, MaxDocument>>20, m.What)
 	}
 	data, err := decodeText(data)
 	if err == nil && strings.TrimSpace(string(data)) == "" && m.Names[0] != "token.jwt" {

@@ -328,7 +328,7 @@ func TestErrors(t *testing.T) {
 
 func TestHugeAndBombs(t *testing.T) {
 	var s Snapshot
-	if err := Read("policy.json", Source{Document: "policy.json"}, make([]byte, maxDocument+1), &s); err == nil || !strings.Contains(err.Error(), "larger than") {
+	if err := Read("policy.json", Source{Document: "policy.json"}, make([]byte, MaxDocument+1), &s); err == nil || !strings.Contains(err.Error(), "larger than") {
 		t.Errorf("a huge member gives %v", err)
 	}
 	bomb := "a: &a [x,x,x,x,x,x,x,x,x]\n"

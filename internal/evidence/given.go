@@ -34,6 +34,9 @@ func (s *Snapshot) Add(list []Given) error {
 			if flags[i], err = s.policyPlace(list, flags, i); err != nil {
 				return fmt.Errorf("%s %w", g.Name, err)
 			}
+			if flags[i] != "policy" {
+				s.Notes = append(s.Notes, fmt.Sprintf("%s is read as --%s, by its roles", g.Name, flags[i]))
+			}
 		}
 	}
 	for _, late := range []bool{false, true} { // which request of a HAR counts depends on the rest
@@ -81,6 +84,7 @@ func (s *Snapshot) hosts() []string {
 // A placed fact says where it was read.
 type placed interface {
 	given() (document string, ok bool)
+	Known() bool
 }
 
 func (f *Fact[T]) given() (string, bool) {
@@ -116,6 +120,32 @@ func (s *Snapshot) merge(one Snapshot, flag string) error {
 		}
 	}
 	return nil
+}
+
+// Replace puts what other documents say over what is known.
+func (s *Snapshot) Replace(over Snapshot) {
+	into, from := reflect.ValueOf(s).Elem(), reflect.ValueOf(&over).Elem()
+	for i := range into.NumField() {
+		if !into.Field(i).CanSet() {
+			continue
+		}
+		was, ok := into.Field(i).Addr().Interface().(placed)
+		if !ok {
+			continue
+		}
+		name, said := from.Field(i).Addr().Interface().(placed).given()
+		if !said {
+			continue
+		}
+		if old, _ := was.given(); was.Known() && old != name {
+			s.Notes = append(s.Notes, fmt.Sprintf("%s takes the place of %s", name, old))
+		}
+		into.Field(i).Set(from.Field(i))
+	}
+	if !over.Now.IsZero() {
+		s.Now, s.NowFrom = over.Now, over.NowFrom
+	}
+	s.Notes = append(s.Notes, over.Notes...)
 }
 
 // thing is what a document holds without its details.

@@ -24,7 +24,7 @@ func Load(name string) (Snapshot, error) {
 	if info.IsDir() {
 		return LoadFS(os.DirFS(name), name)
 	}
-	if info.Size() > int64(len(Documents))*maxDocument {
+	if info.Size() > int64(len(Documents))*MaxDocument {
 		return Snapshot{}, fmt.Errorf("%s: too large for a case", name)
 	}
 	data, err := os.ReadFile(name)
@@ -112,7 +112,7 @@ func (s *Snapshot) addOthers(list []Given) (int, error) {
 		switch {
 		case err == nil:
 			known = append(known, g)
-		case !errors.Is(err, errUnrecognized) && !errors.Is(err, errNoText):
+		case !errors.Is(err, ErrUnrecognized) && !errors.Is(err, errNoText):
 			return 0, fmt.Errorf("%s %w", g.Name, err)
 		case suggest(g.Name) != "":
 			return 0, fmt.Errorf("%s is not a document of a case%s", g.Name, suggest(g.Name))
@@ -129,7 +129,7 @@ func readFile(fsys fs.FS, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxDocument+1))
+	data, err := io.ReadAll(io.LimitReader(f, MaxDocument+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path.Base(name), err)
 	}

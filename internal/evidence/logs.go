@@ -181,7 +181,7 @@ func logDocuments(data []byte) ([]json.RawMessage, error) {
 func lines(data []byte) ([]json.RawMessage, bool) {
 	var out []json.RawMessage
 	sc := bufio.NewScanner(bytes.NewReader(data))
-	sc.Buffer(nil, maxDocument)
+	sc.Buffer(nil, MaxDocument)
 	for sc.Scan() {
 		line := bytes.TrimSpace(sc.Bytes())
 		if len(line) == 0 {

@@ -35,11 +35,11 @@ func Recognize(data []byte) (flag string, err error) {
 	if _, err := toJSON(data); err != nil && (data[0] == '{' || data[0] == '[') {
 		return "", err
 	}
-	return "", errUnrecognized
+	return "", ErrUnrecognized
 }
 
-// errUnrecognized reports a document that is nothing that diagnose knows.
-var errUnrecognized = errors.New("is not a document that diagnose reads; it reads a token, a curl command line, " +
+// ErrUnrecognized reports a document that is nothing that diagnose knows.
+var ErrUnrecognized = errors.New("is not a document that diagnose reads; it reads a token, a curl command line, " +
 	"an answer, a log entry, and what gcloud prints with --format=json or --format=yaml")
 
 // recognizeDocument recognizes what has structure, and what has none and should.
@@ -59,7 +59,9 @@ func recognizeDocument(data []byte) (string, error) {
 		return "", nil
 	}
 	name, flag := Kind(doc)
-	switch {
+	switch list, err := elements(doc); {
+	case err == nil && len(list) == 0:
+		return "", errors.New("is an empty list, which may be one of anything: give it with a flag, as --deny-policies")
 	case flag != "" || name == "":
 		return flag, nil
 	case name == apiErrorName:
