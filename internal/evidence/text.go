@@ -66,6 +66,9 @@ func toJSON(data []byte) ([]byte, error) {
 	if err := forPeople(trimmed); err != nil {
 		return nil, err
 	}
+	if list := yamlList(data); list != nil {
+		return list, nil
+	}
 	out, err := yamldoc.JSON(data)
 	if err != nil {
 		return nil, fmt.Errorf("is neither JSON nor YAML that can be read: it %w", err)
@@ -74,6 +77,26 @@ func toJSON(data []byte) ([]byte, error) {
 		return nil, errors.New("is neither a JSON nor a YAML document")
 	}
 	return out, nil
+}
+
+// yamlList returns several documents of one file as a list, which is how gcloud
+// prints a list with --format=yaml; nil where there is one document or none.
+func yamlList(data []byte) []byte {
+	docs, err := yamldoc.Documents(data)
+	if err != nil || len(docs) < 2 {
+		return nil
+	}
+	list := make([]json.RawMessage, len(docs))
+	for i, d := range docs {
+		if list[i] = d.JSON; !bytes.HasPrefix(bytes.TrimSpace(d.JSON), []byte("{")) {
+			return nil
+		}
+	}
+	out, err := json.Marshal(list)
+	if err != nil {
+		return nil
+	}
+	return out
 }
 
 // maxDepth bounds how deep a document nests: deeper than any of Google's.
