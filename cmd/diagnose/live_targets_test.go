@@ -23,7 +23,7 @@ func TestURLIsNoPath(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"missing.txtar", "missing/", "./missing", "missing.json", "/missing", "../x.run.app"} {
-		if code, _, errs := run(t, env, "invoke", path); code != 2 || !strings.Contains(errs, "no case ") {
+		if code, _, errs := run(t, env, "invoke", path); code != 2 || !strings.Contains(errs, "no such file or folder") {
 			t.Errorf("%s: exit %d: %s", path, code, errs)
 		}
 	}

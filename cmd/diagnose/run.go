@@ -15,8 +15,10 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"diagnose/internal/gcp"
 	"diagnose/report"
 )
 
@@ -123,10 +125,32 @@ func (a *app) root() *cobra.Command {
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress, warnings or hints")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "show every check, and on stderr every call of a live target")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return hint(err, "see diagnose "+c.Name()+" --help")
+		return hint(err, nearFlag(c, err), "see diagnose "+c.Name()+" --help")
 	})
 	root.AddCommand(a.commands()...)
 	return root
+}
+
+// nearFlag names the flags that a misspelt one resembles, "" where none does.
+func nearFlag(c *cobra.Command, err error) string {
+	name, ok := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !ok {
+		return ""
+	}
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
+		}
+	})
+	near := gcp.Nearest(name, names, 3)
+	for i := range near {
+		near[i] = "--" + near[i]
+	}
+	if len(near) == 0 {
+		return ""
+	}
+	return "did you mean " + strings.Join(near, ", ") + "?"
 }
 
 // withCommand completes a command line without a command: diagnose FILE... is

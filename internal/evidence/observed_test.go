@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -189,5 +190,26 @@ func TestObservedGoesByTheMethod(t *testing.T) {
 	s := Snapshot{Request: Known(Request{URL: u, Method: "POST"}, Source{}), Logs: Known([]LogEntry{entry, preflight}, Source{})}
 	if got := s.Observed(); got != 0 {
 		t.Errorf("entry %d is taken for the answer, want that of the POST", got)
+	}
+}
+
+// What further clients report, with the URL where they say it.
+func TestMoreClients(t *testing.T) {
+	for text, want := range map[string]string{
+		"Response {\n  status: 403,\n  statusText: 'Forbidden',\n  url: 'https://a.run.app/x'\n}": "403 https://a.run.app/x",
+		"Error: HTTP error! status: 401":                                                                    "401 ",
+		"HTTP status client error (403 Forbidden) for url (https://a.run.app/x)":                            "403 https://a.run.app/x",
+		"feign.FeignException$Forbidden: [403 Forbidden] during [GET] to [https://a.run.app/x] [A#b()]: []": "403 https://a.run.app/x",
+		"Response{protocol=h2, code=404, message=, url=https://a.run.app/x}":                                "404 https://a.run.app/x",
+		"googleapi: Error 403: The caller does not have permission, forbidden":                              "403 ",
+	} {
+		r, _ := read(t, "response.http", text).Response.Get()
+		got := strconv.Itoa(r.Status) + " "
+		if r.URL != nil {
+			got += r.URL.String()
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
 	}
 }

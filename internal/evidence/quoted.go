@@ -57,6 +57,12 @@ var exceptions = []told{
 	{"curl --fail", 0, regexp.MustCompile(`The requested URL returned error: (?P<status>\d{3})\b`)},
 	{"wget", 0, regexp.MustCompile(`awaiting response\.\.\. (?P<status>\d{3})\b|\bERROR (?P<status2>\d{3}): `)},
 	{"Go", 0, regexp.MustCompile(`(?i)\b(?:unexpected|got|bad|received|non-200) (?:HTTP )?(?:response )?status(?: code)?:? "?(?P<status>\d{3})\b`)},
+	{"Node", 0, regexp.MustCompile(`Response \{\s*status: (?P<status>\d{3})\b(?:[^}]*?\burl: '(?P<url>https?://[^']+)')?`)},
+	{"fetch", 0, regexp.MustCompile(`(?i)HTTP[ -]?error!?,? (?:with )?(?:status|code)(?: code)?:? ?(?P<status>\d{3})\b`)},
+	{"reqwest", 0, regexp.MustCompile(`HTTP status (?:client|server) error \((?P<status>\d{3})[^)]*\) for url \((?P<url>https?://[^)\s]+)\)`)},
+	{"Feign", 0, regexp.MustCompile(`\[(?P<status>\d{3})[^\]]*\] during \[[A-Z]+\] to \[(?P<url>https?://[^\]\s]+)\]`)},
+	{"OkHttp", 0, regexp.MustCompile(`Response\{protocol=[^,]+, code=(?P<status>\d{3}), [^}]*url=(?P<url>https?://[^}\s]+)\}`)},
+	{"googleapi", 0, regexp.MustCompile(`googleapi: Error (?P<status>\d{3}): `)},
 	{"gRPC", 403, regexp.MustCompile(`\b(?:PERMISSION_DENIED|code = PermissionDenied)\b`)},
 	{"gRPC", 401, regexp.MustCompile(`\b(?:UNAUTHENTICATED|code = Unauthenticated)\b`)},
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"diagnose/internal/gcp"
 	"diagnose/internal/transcript"
 )
 
@@ -116,6 +117,9 @@ func (r *Request) SetURL(text string) error {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		if whole, err := url.Parse("https://" + text); err == nil && !strings.Contains(text, "://") && strings.Contains(whole.Host, ".") {
+			return errors.New("url must be absolute, as https://HOST/PATH: put https:// before it") // it may be a secret
+		}
 		return errors.New("url must be absolute, as https://HOST/PATH")
 	}
 	r.URL = u
@@ -160,7 +164,14 @@ func (r *Request) SetTime(text string) error {
 // SetPrincipal sets the member asked about; "" leaves it unsaid.
 func (r *Request) SetPrincipal(text string) error {
 	if text != "" && text != "allUsers" && !strings.Contains(text, ":") {
-		return fmt.Errorf("principal %q must be a member, as user:E-MAIL or serviceAccount:E-MAIL", clip(text))
+		hint := ""
+		switch {
+		case gcp.ParseAccount(text).Project != "":
+			hint = "; did you mean serviceAccount:" + text + "?"
+		case strings.Contains(text, "@"):
+			hint = "; did you mean user:" + text + "?"
+		}
+		return fmt.Errorf("principal %q must be a member, as user:E-MAIL or serviceAccount:E-MAIL%s", clip(text), hint)
 	}
 	r.Principal = text
 	return nil
