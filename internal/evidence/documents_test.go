@@ -125,7 +125,7 @@ func TestNoServices(t *testing.T) {
 		"apiVersion: run.googleapis.com/v1\nkind: Job\nmetadata: {name: j}\n":                                       "is a Cloud Run job, not",
 		`{"name":"projects/p/locations/l/services/s/revisions/r","uid":"x"}`:                                        "is a Cloud Run revision, not",
 		`{"apiVersion":"serving.knative.dev/v1","kind":"Revision"}`:                                                 "is a Cloud Run revision, not",
-		`{"apiVersion":"v1","kind":"Service","metadata":{"name":"s"}}`:                                              "holds a Kubernetes resource",
+		`{"apiVersion":"v1","kind":"Service","metadata":{"name":"s"}}`:                                              "is a Kubernetes resource",
 		"✔ Service orders in region europe-west1\n \nURL:     https://orders-ab12cd34ef-ew.a.run.app\n":             "print it with: gcloud run services describe orders --format=json --region=europe-west1",
 		"   SERVICE  REGION        URL                    LAST DEPLOYED BY\n✔  orders   europe-west1  https://x  a": "print it with: gcloud run services describe orders --format=json --region=europe-west1",
 	} {

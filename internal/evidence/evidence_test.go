@@ -273,9 +273,9 @@ func TestEncodings(t *testing.T) {
 func TestErrors(t *testing.T) {
 	const secret = "ya29.never-in-an-error"
 	tests := []struct{ member, text, want string }{
-		{"policy.json", `{"name":"projects/p/locations/r/services/s","uri":"https://x","ingress":"INGRESS_TRAFFIC_ALL"}`, "policy.json: holds a Cloud Run service; expected the allow policy of the Cloud Run service: pass it with --service"},
-		{"service.json", `{"bindings":[]}`, "service.json: holds an allow policy; expected a Cloud Run service, v2 or Knative: pass it with --policy"},
-		{"service.json", `{"apiVersion":"v1","kind":"Pod"}`, "holds a Kubernetes resource"},
+		{"policy.json", `{"name":"projects/p/locations/r/services/s","uri":"https://x","ingress":"INGRESS_TRAFFIC_ALL"}`, "policy.json: is a Cloud Run service; expected the allow policy of the Cloud Run service: pass it with --service"},
+		{"service.json", `{"bindings":[]}`, "service.json: is an allow policy; expected a Cloud Run service, v2 or Knative: pass it with --policy"},
+		{"service.json", `{"apiVersion":"v1","kind":"Pod"}`, "is a Kubernetes resource"},
 		{"function.json", `{"what":1}`, "is not recognized; expected a Cloud Functions function"},
 		{"function.json", `[{"environment":"GEN_2"},{"environment":"GEN_2"}]`, "a list of 2"},
 		{"policy.json", `[{"bindings":[]}]`, "without --flatten"},
@@ -299,11 +299,11 @@ func TestErrors(t *testing.T) {
 		{"jwks.json", `{"keys":[]}`, "no RSA key"},
 		{"groups.json", `{"eng@example.com":["x"]}`, "not a group: or domain: member"},
 		{"roles.json", `{"title":"x"}`, "no name"},
-		{"project.json", `{"projectNumber":"abc"}`, "projectNumber is no number"},
+		{"project.json", `{"projectNumber":"abc"}`, "projectNumber is not a number"},
 		{"ancestor-policies.json", `[{"id":"x"}]`, "element 0"},
-		{"deny-policies.json", `[{"bindings":[]}]`, "element 0 holds an allow policy"},
+		{"deny-policies.json", `[{"bindings":[]}]`, "element 0 is an allow policy"},
 		{"caller.json", `{"x":1}`, "is not recognized; expected a Cloud Scheduler job"},
-		{"trigger.json", `{"schedule":"x"}`, "holds a Cloud Scheduler job"},
+		{"trigger.json", `{"schedule":"x"}`, "is a Cloud Scheduler job"},
 		{"log.json", `{"x":1}`, "is not a Cloud Logging entry"},
 		{"polcy.json", `{}`, "did you mean policy.json?"},
 		{"service.yaml", "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {annotations: {run.googleapis.com/ingress: moon}}\n", "must be all, internal"},

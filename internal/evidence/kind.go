@@ -210,7 +210,7 @@ func wrongKind(doc []byte, err error, flag string) error {
 	case name == "" || right == flag:
 		return err
 	case right != "":
-		return fmt.Errorf("holds %s; expected %s: pass it with --%s", name, what(flag), right)
+		return fmt.Errorf("is %s; expected %s: pass it with --%s", name, what(flag), right)
 	}
 	list, _ := elements(doc)
 	if m, err := object(list[0]); err == nil {
@@ -219,7 +219,7 @@ func wrongKind(doc []byte, err error, flag string) error {
 			return fmt.Errorf("is %s, not %s: %s", name, expected, s.why)
 		}
 	}
-	return fmt.Errorf("holds %s; expected %s", name, what(flag))
+	return fmt.Errorf("is %s; expected %s", name, what(flag))
 }
 
 // require refuses a document that is recognized as another kind, or as none.

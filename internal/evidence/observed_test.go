@@ -78,7 +78,7 @@ func TestNoResponses(t *testing.T) {
 		`{"log":{"version":"1.2","entries":[]}}`:                             "is a HAR, the recording of a browser, without a request",
 		"curl -X POST 'https://a.run.app/' \\\n  -H 'accept: */*'\n":         "is a curl command line",
 		"$ curl https://a.run.app/\n":                                        "is a curl command line",
-		`{"bindings":[]}`:                                                    "holds an allow policy",
+		`{"bindings":[]}`:                                                    "is an allow policy",
 		`{"logName":"l","textPayload":"The request was not authenticated."}`: "pass it with --log",
 	} {
 		if err := fails(t, "response.http", text); !strings.Contains(err, want) {

@@ -54,7 +54,7 @@ func fromUTF16(b []byte, high int) []byte {
 func toJSON(data []byte) ([]byte, error) {
 	trimmed := bytes.TrimSpace(data)
 	if _, ok := gcloudError(data); ok {
-		return nil, errors.New("holds an error message of gcloud instead of a document")
+		return nil, errors.New("is an error message of gcloud instead of a document")
 	}
 	if len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') {
 		var v json.RawMessage
@@ -111,7 +111,7 @@ func WellFormed(doc []byte) error {
 		switch {
 		case errors.Is(err, jsontext.ErrDuplicateName):
 			line := 1 + bytes.Count(doc[:min(int(d.InputOffset()), len(doc))], []byte("\n"))
-			return fmt.Errorf("has a key twice in one object, in or behind line %d", line)
+			return fmt.Errorf("has a key twice in one object, in or after line %d", line)
 		case err != nil:
 			return nil // the end; whether it is JSON is asked elsewhere
 		case d.StackDepth() > maxDepth:
@@ -166,7 +166,7 @@ func single(doc []byte) ([]byte, error) {
 		return nil, err
 	}
 	if len(list) != 1 {
-		return nil, fmt.Errorf("holds a list of %d; expected one: use describe instead of list", len(list))
+		return nil, fmt.Errorf("is a list of %d; expected one: use describe instead of list", len(list))
 	}
 	return list[0], nil
 }

@@ -161,7 +161,7 @@ var sumFunc = function.New(&function.Spec{
 			_, v := it.Element()
 			n, err := convert.Convert(v, cty.Number)
 			if err != nil || n.IsNull() {
-				return out, fmt.Errorf("has something that is no number")
+				return out, fmt.Errorf("has something that is not a number")
 			}
 			out = out.Add(n)
 		}
