@@ -179,7 +179,12 @@ func (x *Index) layer(key layerKey, level iam.Level) iam.Layer {
 			if b.Open != "" && !(key.public && b.NotAnyone) {
 				l.Hidden = b.Open
 			}
-			if b.Role != "" && (!key.public || slices.ContainsFunc(b.Members, isAnyone)) {
+			if b.Role == "" || key.public && !slices.ContainsFunc(b.Members, isAnyone) {
+				continue
+			}
+			if b.Maybe != "" {
+				l.Hidden = maybe(b)
+			} else {
 				bound = append(bound, &iampb.Binding{Role: b.Role, Members: b.Members, Condition: b.Condition})
 			}
 		}
@@ -189,6 +194,9 @@ func (x *Index) layer(key layerKey, level iam.Level) iam.Layer {
 	}
 	return l
 }
+
+// maybe says on what it depends whether a binding is there.
+func maybe(b *estate.Binding) string { return b.Where.Address + " is there " + b.Maybe }
 
 func isAnyone(member string) bool { return iam.ParseMember(member).Kind == iam.AllUsers }
 

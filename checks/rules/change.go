@@ -254,6 +254,15 @@ func (x *Index) lost(l *estate.Lost, b estate.Binding) Finding {
 	}
 	f.Message = fmt.Sprintf("the plan replaces %s and leaves %s as it is, so that %s has no %s on the new one until the next apply",
 		l.Target, at, strings.Join(b.Members, ", "), b.Role)
+	if l.Taken != "" {
+		f.Message = fmt.Sprintf("the plan destroys %s and leaves %s as it is, so that %s has no %s on %s until the next apply",
+			l.Taken, at, strings.Join(b.Members, ", "), b.Role, shortName(key))
+	}
+	if l.Maybe {
+		f.Unknown = true
+		f.Message = fmt.Sprintf("the plan destroys %s and makes %s, in no fixed order, so that %s may have no %s on %s until the next apply",
+			l.Taken, at, strings.Join(b.Members, ", "), b.Role, shortName(key))
+	}
 	if f.target != nil {
 		f.ResourceType, f.place = resourceType(f.target.full), f.target.node
 	}
@@ -271,7 +280,9 @@ func (x *Index) lost(l *estate.Lost, b estate.Binding) Finding {
 			e.Lost = nil
 		},
 	}
-	f.propose = func() []repair { return []repair{together} }
+	if l.Taken == "" {
+		f.propose = func() []repair { return []repair{together} }
+	}
 	return f
 }
 

@@ -125,9 +125,21 @@ func (x *Index) grantsOf(base grant, deny []iam.DenyLayer) []grant {
 	}
 	for i := range out {
 		o := &out[i]
+		if b.Maybe != "" {
+			o.doubt(maybe(b))
+		}
 		o.state, o.may = larger(o.run.state, o.gen1.state), larger(o.run.may, o.gen1.may)
 	}
 	return out
+}
+
+// doubt leaves open what a grant gives, since it may not be there.
+func (g *grant) doubt(reason string) {
+	for _, s := range []*iam.State{&g.run.state, &g.run.may, &g.gen1.state, &g.gen1.may} {
+		if *s == iam.Granted {
+			*s, g.reason = iam.Unknown, reason
+		}
+	}
 }
 
 // permissions lists those that matter where a grant is bound.

@@ -71,7 +71,7 @@ func (r Result) Open() int {
 
 // Undecided reports whether a finding leaves a change undecided.
 func (f Finding) Undecided() bool {
-	return f.Unknown && f.Suppressed == "" && (f.Rule == accessExpectation.ID || slices.ContainsFunc(broadRules, func(r Rule) bool { return r.ID == f.Rule }))
+	return f.Unknown && f.Suppressed == "" && (f.Rule == accessExpectation.ID || f.Rule == policyLost.ID || slices.ContainsFunc(broadRules, func(r Rule) bool { return r.ID == f.Rule }))
 }
 
 // ParseSeverity reads a severity by its name.

@@ -138,11 +138,16 @@ type Policy struct {
 }
 
 // A Lost is a policy, or a part of it, that a change takes away without saying
-// so: its target is replaced, and what configures the policy is left as it is.
+// so: its target is replaced, or what owned it is destroyed, and what
+// configures it is left as it is.
 // https://github.com/hashicorp/terraform-provider-google/issues/18831.
 type Lost struct {
 	Policy Policy
-	Target string // address of what is replaced
+	Target string // address of what is replaced, "" where nothing is
+	Taken  string // address of the destroyed _iam_ resource that takes it away
+	// Maybe says that the same change makes it again, in no fixed order: it may
+	// be there afterwards, and may not.
+	Maybe bool
 }
 
 // An Authority says what a Terraform resource claims of a policy. The zero

@@ -27,13 +27,18 @@ const unknownPart = "-"
 
 // Build makes an estate of resources. Names of one project, folder or
 // organization are taken as written.
-func Build(resources []*Resource) *estate.Estate {
+func Build(resources []*Resource) *estate.Estate { return build(resources, nil) }
+
+// build is Build after a change that destroys, or replaces, some resources,
+// which are given as they were.
+func build(resources, gone []*Resource) *estate.Estate {
 	b := &builder{e: &estate.Estate{}, made: map[string]*Resource{}, ids: map[string][]int{}}
 	for _, r := range resources {
 		if f := kinds[r.Type]; f != nil {
 			f(b, r)
 		}
 	}
+	b.readGone(gone)
 	for _, r := range resources {
 		b.grants(r)
 	}
@@ -63,6 +68,7 @@ type builder struct {
 	e    *estate.Estate
 	made map[string]*Resource // what targets are made of, by address
 	ids  map[string][]int     // positions of targets by their short names
+	gone gone
 }
 
 // kinds are the resource types that are no grants.
@@ -550,11 +556,18 @@ func (b *builder) grants(r *Resource) {
 		default:
 			return
 		}
+		if r.forgotten {
+			for i := range p.Bindings {
+				p.Bindings[i].Authority = estate.NoAuthority
+			}
+		}
 		if target != nil && target.Replaced && r.Unchanged && !p.V2Function && !strings.HasPrefix(g.prefix, "google_iap") {
 			b.e.Lost = append(b.e.Lost, estate.Lost{Policy: p, Target: target.Address})
 			return
 		}
-		b.e.Policies = append(b.e.Policies, p)
+		if p, left := b.left(r, p, target); left {
+			b.e.Policies = append(b.e.Policies, p)
+		}
 	}
 }
 

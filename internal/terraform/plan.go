@@ -31,7 +31,9 @@ func ReadPlan(data []byte, name string) (Plan, error) {
 		return Plan{}, fmt.Errorf("%s: is larger than %d MB", name, maxPlan>>20)
 	}
 	var version struct {
-		FormatVersion *string `json:"format_version"`
+		FormatVersion *string             `json:"format_version"`
+		Errored       bool                `json:"errored"`
+		Values        *tfjson.StateValues `json:"values"`
 	}
 	if err := json.Unmarshal(data, &version); err != nil {
 		return Plan{}, fmt.Errorf("%s: %w; expected the output of terraform show -json", name, evidence.JSONError(data, err))
@@ -46,9 +48,37 @@ func ReadPlan(data []byte, name string) (Plan, error) {
 	if err := json.Unmarshal(data, &p); err != nil {
 		return Plan{}, fmt.Errorf("%s: does not fit a Terraform plan: %s", name, firstLine(err))
 	}
+	if version.Values != nil && p.PlannedValues == nil && p.ResourceChanges == nil {
+		return readState(version.Values, name), nil
+	}
 	r := &reader{plan: &p, file: name, config: map[string]*tfjson.ConfigResource{}, modules: map[string]*module{}, after: map[string][]*Resource{}}
 	r.read()
-	return Plan{Before: Build(r.before), After: Build(r.all), Resources: len(r.all)}, nil
+	after := build(r.all, r.gone)
+	after.Unread = append(after.Unread, r.unplanned(version.Errored)...)
+	return Plan{Before: Build(r.before), After: after, Resources: len(r.all)}, nil
+}
+
+// readState takes what there is for what will be: terraform show -json prints
+// it where no plan is named.
+func readState(values *tfjson.StateValues, name string) Plan {
+	r := &reader{plan: &tfjson.Plan{}, file: name, after: map[string][]*Resource{}}
+	r.addState(values.RootModule, false)
+	e := Build(r.all)
+	return Plan{Before: e, After: e, Resources: len(r.all)}
+}
+
+// unplanned says what a plan leaves out.
+func (r *reader) unplanned(errored bool) []estate.Unread {
+	at := estate.Where{File: r.file}
+	switch {
+	case errored:
+		return []estate.Unread{{What: "what " + r.file + " does not plan", Reason: "planning failed, and the plan ends there", Where: at}}
+	case len(r.plan.DeferredChanges) > 0:
+		return []estate.Unread{{What: "what " + r.file + " does not plan", Reason: "Terraform defers some changes to a later plan", Where: at}}
+	case r.plan.Complete != nil && !*r.plan.Complete:
+		return []estate.Unread{{What: "what " + r.file + " does not plan", Reason: "the plan is of a part of the configuration alone, as with -target", Where: at}}
+	}
+	return nil
 }
 
 func firstLine(err error) string {
@@ -58,14 +88,16 @@ func firstLine(err error) string {
 
 // reader turns a plan into resources.
 type reader struct {
-	plan    *tfjson.Plan
-	file    string
-	config  map[string]*tfjson.ConfigResource // by module path and address in it
-	modules map[string]*module                // by path, "" for the root
-	after   map[string][]*Resource            // by address without index
-	all     []*Resource
-	data    []*Resource
-	before  []*Resource
+	plan     *tfjson.Plan
+	file     string
+	config   map[string]*tfjson.ConfigResource // by module path and address in it
+	modules  map[string]*module                // by path, "" for the root
+	after    map[string][]*Resource            // by address without index
+	all      []*Resource
+	data     []*Resource
+	before   []*Resource
+	deferred string      // why the changes that are being read may not be made
+	gone     []*Resource // what is destroyed, or replaced, as it was
 }
 
 // A module is one in the configuration, and how it is called.
@@ -83,6 +115,13 @@ func (r *reader) read() {
 	for _, c := range r.plan.ResourceChanges {
 		r.addChange(c)
 	}
+	for _, d := range r.plan.DeferredChanges {
+		if d != nil && d.ResourceChange != nil {
+			r.deferred = "only in a later plan, since Terraform defers it"
+			r.addChange(d.ResourceChange)
+		}
+	}
+	r.deferred = ""
 	if len(r.plan.ResourceChanges) == 0 && r.plan.PlannedValues != nil {
 		r.addState(r.plan.PlannedValues.RootModule, false)
 	}
@@ -90,7 +129,7 @@ func (r *reader) read() {
 		r.addState(r.plan.PriorState.Values.RootModule, true)
 	}
 	d := r.defaults()
-	for _, list := range [][]*Resource{r.before, r.data, r.all} {
+	for _, list := range [][]*Resource{r.before, r.gone, r.data, r.all} {
 		for _, x := range list {
 			x.Defaults = d
 		}
@@ -126,21 +165,32 @@ func join(path, name string) string {
 }
 
 func (r *reader) addChange(c *tfjson.ResourceChange) {
-	if c.Change == nil || !strings.HasPrefix(c.Type, "google_") {
-		return
+	if c.Change == nil || c.DeposedKey != "" || !strings.HasPrefix(c.Type, "google_") {
+		return // what is deposed is left of an earlier replacement
 	}
 	where := estate.Where{File: r.file, Address: c.Address}
-	a := c.Change.Actions
-	if before, ok := c.Change.Before.(map[string]any); ok && c.Mode != tfjson.DataResourceMode && !a.Create() {
-		r.before = append(r.before, &Resource{Type: c.Type, Name: c.Name, Address: c.Address, Values: before, Where: where})
+	a, data := c.Change.Actions, c.Mode == tfjson.DataResourceMode
+	before, existed := c.Change.Before.(map[string]any)
+	was := &Resource{Type: c.Type, Name: c.Name, Address: c.Address, Values: before, Where: where}
+	if existed && !data && !a.Create() && r.deferred == "" {
+		r.before = append(r.before, was)
+		if a.Delete() || a.Replace() {
+			r.gone = append(r.gone, was)
+		}
 	}
 	after, ok := c.Change.After.(map[string]any)
-	if a.Delete() || a.Forget() || !ok {
+	switch {
+	case a.Forget() && existed && !data:
+		left := *was // it stays as it is, and nothing manages it any more
+		left.Unchanged, left.forgotten = true, true
+		r.keep(&left, false)
+		return
+	case a.Delete() || a.Forget() || !ok:
 		return
 	}
 	x := &Resource{Type: c.Type, Name: c.Name, Address: c.Address, Values: after, Unknown: c.Change.AfterUnknown, Where: where, Said: r.said(c.Address),
-		Created: a.Create() || a.Replace(), Replaced: a.Replace(), Unchanged: a.NoOp()}
-	r.keep(x, c.Mode == tfjson.DataResourceMode)
+		Created: a.Create() || a.Replace(), Replaced: a.Replace(), Unchanged: a.NoOp(), maybe: r.deferred}
+	r.keep(x, data)
 }
 
 // keep files a resource; a data source serves references alone.

@@ -28,6 +28,7 @@ type Resource struct {
 	Created   bool     // it does not exist yet, or is made again
 	Replaced  bool     // it is made again
 	Unchanged bool     // the plan leaves it as it is
+	forgotten bool     // the plan leaves it as it is, and no longer manages it
 	Defaults  Defaults // of its provider
 	// maybe is why it may not be there at all, "" where it is.
 	maybe string
