@@ -193,14 +193,14 @@ func (r *request) finish() {
 	if r.data && !r.get && r.typed != "" && r.Header.Get("Content-Type") == "" {
 		r.Header.Set("Content-Type", r.typed)
 	}
-	for _, u := range r.urls {
-		if !strings.Contains(u, "://") {
-			u = "http://" + u // as curl takes it
+	if len(r.urls) > 0 {
+		first := r.urls[0]
+		if !strings.Contains(first, "://") {
+			first = "http://" + first // as curl takes it
 		}
-		if u := parseURL(u); u != nil && !strings.Contains(u.Host, "$") {
+		if u := parseURL(first); u != nil && !strings.Contains(u.Host, "$") {
 			r.URL = u
 		}
-		break
 	}
 	if len(r.urls) > 1 {
 		r.Note = "the command calls several URLs, and the first is judged"
