@@ -26,7 +26,7 @@ func (x *Index) publicDoor(t *target) iam.Door { return x.doorFor(t, !t.behind()
 
 func (x *Index) doorFor(t *target, public bool) iam.Door {
 	d := iam.Door{Gone: t.Deleted == estate.Yes, Invoke: x.question(t, t.name, t.permission(), public), IAPOn: stateOf(t.IAP)}
-	d.Invoke.CheckOff = stateOf(opposite(t.Check))
+	d.Invoke.CheckOff = stateOf(t.Check.Not())
 	if t.Gen1 {
 		d.IAPOn, d.Invoke.CheckOff = iam.NotGranted, iam.NotGranted
 	}
@@ -52,10 +52,6 @@ func (x *Index) doorFor(t *target, public bool) iam.Door {
 
 func stateOf(a estate.Truth) iam.State {
 	return [...]iam.State{estate.Unknown: iam.Unknown, estate.No: iam.NotGranted, estate.Yes: iam.Granted}[a]
-}
-
-func opposite(a estate.Truth) estate.Truth {
-	return [...]estate.Truth{estate.Unknown: estate.Unknown, estate.No: estate.Yes, estate.Yes: estate.No}[a]
 }
 
 // question asks about one permission on a target, or on its IAP.

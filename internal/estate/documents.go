@@ -20,19 +20,12 @@ const (
 	NodeHost      = "//" + gcp.ResourceManagerAPI + "/"
 )
 
-func yes(b bool) Truth {
-	if b {
-		return Yes
-	}
-	return No
-}
-
 // OfService returns the target that a Cloud Run service is. All traffic is the
 // default of ingress.
 func OfService(s *runpb.Service, where Where) Target {
 	t := Target{
-		Name: RunHost + s.GetName(), Check: yes(!s.GetInvokerIamDisabled()), IAP: yes(s.GetIapEnabled()), DefaultURL: yes(!s.GetDefaultUriDisabled()),
-		Custom: s.GetCustomAudiences(), CustomOK: true, Deleted: yes(s.GetDeleteTime() != nil), Where: where, Ingress: gcp.ParseIngress(s.GetIngress().String()),
+		Name: RunHost + s.GetName(), Check: TruthOf(!s.GetInvokerIamDisabled()), IAP: TruthOf(s.GetIapEnabled()), DefaultURL: TruthOf(!s.GetDefaultUriDisabled()),
+		Custom: s.GetCustomAudiences(), CustomOK: true, Deleted: TruthOf(s.GetDeleteTime() != nil), Where: where, Ingress: gcp.ParseIngress(s.GetIngress().String()),
 	}
 	for _, u := range append([]string{s.GetUri()}, s.GetUrls()...) {
 		if u != "" {
@@ -47,7 +40,7 @@ func OfService(s *runpb.Service, where Where) Target {
 func OfFunction(f evidence.Function, where Where) Target {
 	config := f.GetServiceConfig()
 	name := FunctionsHost + f.GetName()
-	t := Target{Name: name, Event: yes(f.GetEventTrigger() != nil), IAP: No, DefaultURL: Yes, Where: where}
+	t := Target{Name: name, Event: TruthOf(f.GetEventTrigger() != nil), IAP: No, DefaultURL: Yes, Where: where}
 	t.Ingress = gcp.ParseIngress(config.GetIngressSettings().String())
 	if f.GetEnvironment() == functionspb.Environment_GEN_1 {
 		t.Gen1, t.Check, t.CustomOK = true, Yes, true

@@ -69,6 +69,17 @@ const (
 	Yes
 )
 
+// TruthOf is the answer that a boolean gives.
+func TruthOf(b bool) Truth {
+	if b {
+		return Yes
+	}
+	return No
+}
+
+// Not turns an answer round; what is unknown stays so.
+func (t Truth) Not() Truth { return [...]Truth{Unknown: Unknown, No: Yes, Yes: No}[t] }
+
 // An Ingress says which traffic a target admits. The zero Ingress is unknown.
 type Ingress = gcp.Ingress
 

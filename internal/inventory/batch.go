@@ -357,10 +357,7 @@ func (b *batch) addFront(a asset, at stamp) {
 		b.fronts = append(b.fronts, stamped[estate.Front]{at, a.name, f})
 		return
 	}
-	f.IAP = estate.No
-	if d.IAP.Enabled {
-		f.IAP = estate.Yes
-	}
+	f.IAP = estate.TruthOf(d.IAP.Enabled)
 	for _, g := range d.Backends {
 		f.Groups = append(f.Groups, gcp.Last(g.Group))
 	}

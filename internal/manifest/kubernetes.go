@@ -188,17 +188,10 @@ func (o *object) location() string { return cmp.Or(gcp.Last(o.Spec.Location), o.
 
 // said is the answer that a field gives, and the default where it is not set.
 func said(b *bool, unset estate.Truth) estate.Truth {
-	switch {
-	case b == nil:
+	if b == nil {
 		return unset
-	case *b:
-		return estate.Yes
 	}
-	return estate.No
-}
-
-func opposite(a estate.Truth) estate.Truth {
-	return map[estate.Truth]estate.Truth{estate.Yes: estate.No, estate.No: estate.Yes}[a]
+	return estate.TruthOf(*b)
 }
 
 // ingressOf reads an ingress setting; all traffic is the default.
@@ -212,8 +205,8 @@ func ingressOf(s string) estate.Ingress {
 func (r *reader) runService(o *object, where estate.Where, _ *yaml.Node) error {
 	t := estate.Target{
 		Name: estate.Spelled(gcp.ServiceName(o.project(), o.location(), o.id()), ""), Event: estate.No, Ingress: ingressOf(o.Spec.Ingress),
-		Check: opposite(said(o.Spec.InvokerIAMDisabled, estate.No)), IAP: said(o.Spec.IAPEnabled, estate.No),
-		DefaultURL: opposite(said(o.Spec.DefaultURIDisabled, estate.No)), Custom: o.Spec.CustomAudiences, CustomOK: true, Where: where,
+		Check: said(o.Spec.InvokerIAMDisabled, estate.No).Not(), IAP: said(o.Spec.IAPEnabled, estate.No),
+		DefaultURL: said(o.Spec.DefaultURIDisabled, estate.No).Not(), Custom: o.Spec.CustomAudiences, CustomOK: true, Where: where,
 	}
 	r.keep(o, t)
 	return nil
@@ -241,10 +234,7 @@ func (r *reader) v2Function(o *object, where estate.Where, _ *yaml.Node) error {
 
 // event reports whether an event source calls a function.
 func (o *object) event() estate.Truth {
-	if len(o.Spec.EventTrigger) > 0 && string(o.Spec.EventTrigger) != "null" {
-		return estate.Yes
-	}
-	return estate.No
+	return estate.TruthOf(len(o.Spec.EventTrigger) > 0 && string(o.Spec.EventTrigger) != "null")
 }
 
 // keep keeps a target, to be found by references to its object.

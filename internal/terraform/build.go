@@ -162,11 +162,6 @@ func ingress(r *Resource, attribute string) estate.Ingress {
 	return estate.IngressAll
 }
 
-// not turns an answer round.
-func not(a estate.Truth) estate.Truth {
-	return map[estate.Truth]estate.Truth{estate.Yes: estate.No, estate.No: estate.Yes}[a]
-}
-
 // runV1 reads the annotations that a v1 service has as a Knative one has them.
 func (b *builder) runV1(r *Resource) {
 	meta := r.block("metadata")
@@ -182,8 +177,8 @@ func (b *builder) runV1(r *Resource) {
 		notes.Unknown = nil // the provider computes it, and nothing is set
 	}
 	const prefix = gcp.RunAPI + "/"
-	t := estate.Target{Name: b.service(r, "name"), Event: estate.No, Ingress: ingress(notes, prefix+"ingress"), Check: not(notes.answer(prefix+"invoker-iam-disabled", estate.No)),
-		IAP: notes.answer(prefix+"iap-enabled", estate.No), DefaultURL: not(notes.answer(prefix+"default-url-disabled", estate.No)), CustomOK: true}
+	t := estate.Target{Name: b.service(r, "name"), Event: estate.No, Ingress: ingress(notes, prefix+"ingress"), Check: notes.answer(prefix+"invoker-iam-disabled", estate.No).Not(),
+		IAP: notes.answer(prefix+"iap-enabled", estate.No), DefaultURL: notes.answer(prefix+"default-url-disabled", estate.No).Not(), CustomOK: true}
 	if notes.Unknown == true {
 		t.Ingress, t.Check, t.IAP, t.DefaultURL, t.CustomOK = 0, 0, 0, 0, false
 	}
@@ -198,8 +193,8 @@ func (b *builder) runV1(r *Resource) {
 }
 
 func (b *builder) runV2(r *Resource) {
-	t := estate.Target{Name: b.service(r, "name"), Event: estate.No, Ingress: ingress(r, "ingress"), Check: not(r.answer("invoker_iam_disabled", estate.No)),
-		IAP: r.answer("iap_enabled", estate.No), DefaultURL: not(r.answer("default_uri_disabled", estate.No))}
+	t := estate.Target{Name: b.service(r, "name"), Event: estate.No, Ingress: ingress(r, "ingress"), Check: r.answer("invoker_iam_disabled", estate.No).Not(),
+		IAP: r.answer("iap_enabled", estate.No), DefaultURL: r.answer("default_uri_disabled", estate.No).Not()}
 	t.Custom, t.CustomOK = r.texts("custom_audiences")
 	t.CustomOK = t.CustomOK || !r.open("custom_audiences")
 	if t.URLs, _ = r.texts("urls"); len(t.URLs) == 0 {

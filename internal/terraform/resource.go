@@ -150,22 +150,16 @@ func (r *Resource) texts(attribute string) ([]string, bool) {
 func (r *Resource) answer(attribute string, unset estate.Truth) estate.Truth {
 	switch v := r.Values[attribute].(type) {
 	case bool:
-		if v {
-			return estate.Yes
-		}
-		return estate.No
+		return estate.TruthOf(v)
 	case string:
 		if v == "" {
 			break
 		}
 		b, ok := evidence.Truth(v)
-		switch {
-		case !ok:
+		if !ok {
 			return estate.Unknown // a word that is no boolean says neither
-		case b:
-			return estate.Yes
 		}
-		return estate.No
+		return estate.TruthOf(b)
 	}
 	if r.open(attribute) {
 		return estate.Unknown
