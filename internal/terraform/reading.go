@@ -106,6 +106,7 @@ type reading struct {
 	values    map[string]given // of the root module's variables
 	lists     map[string]moduleList
 	calls     map[string]function.Function
+	workspace string // the chosen one, "" until it is asked for
 	scopes    int
 	made      int
 	err       error
@@ -144,7 +145,7 @@ func (r *Reader) load(name string) (*source, error) {
 
 // folder reads the files of a module.
 func (p *reading) folder(files []string) (*folder, error) {
-	f := &folder{named: map[string][]*block{}, locals: map[string]hcl.Expression{}}
+	f := &folder{kinds: map[string][]*block{}, named: map[string][]*block{}, locals: map[string]hcl.Expression{}}
 	for _, name := range files {
 		s, err := p.load(name)
 		if err != nil {
@@ -202,9 +203,12 @@ func (p *reading) environment() Defaults {
 	}
 }
 
-// workspace is the one that Terraform would take in a folder:
-// https://developer.hashicorp.com/terraform/cli/workspaces.
-func (p *reading) workspace(dir string) string {
+// workspaceIn is the one that Terraform would take in the folder of the root
+// module: https://developer.hashicorp.com/terraform/cli/workspaces.
+func (p *reading) workspaceIn(dir string) string {
+	if p.workspace != "" {
+		return p.workspace
+	}
 	chosen := ""
 	if p.Getenv != nil {
 		chosen = p.Getenv("TF_WORKSPACE")
@@ -213,7 +217,8 @@ func (p *reading) workspace(dir string) string {
 	if err != nil {
 		data = nil
 	}
-	return cmp.Or(chosen, strings.TrimSpace(string(data)), "default")
+	p.workspace = cmp.Or(chosen, strings.TrimSpace(string(data)), "default")
+	return p.workspace
 }
 
 // children are the instances of a module that a block calls, and whether they

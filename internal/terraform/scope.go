@@ -145,7 +145,7 @@ func step(t hcl.Traversal, i int) string {
 // to the root module, as file functions take them.
 func (s *scope) own(root string) cty.Value {
 	if root != "path" {
-		return cty.ObjectVal(map[string]cty.Value{"workspace": cty.StringVal(s.r.workspace(s.root().dir))})
+		return cty.ObjectVal(map[string]cty.Value{"workspace": cty.StringVal(s.r.workspaceIn(s.root().dir))})
 	}
 	module, err := filepath.Rel(s.root().dir, s.dir)
 	if err != nil {

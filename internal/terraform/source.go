@@ -168,46 +168,55 @@ type source struct {
 
 // parse reads one file of configuration. Its errors name file and line.
 func parse(name string) (*source, error) {
-	info, err := os.Stat(name)
-	switch {
-	case err != nil:
-		return nil, err
-	case info.Size() > maxConfigFile:
-		return nil, fmt.Errorf("%s: is larger than %d MB", name, maxConfigFile>>20)
-	}
-	data, err := os.ReadFile(name)
+	data, file, err := parseFile(name)
 	if err != nil {
 		return nil, err
 	}
-	s := &source{data: bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))}
-	if strings.HasSuffix(name, ".json") {
-		if diags := s.readJSON(name); diags.HasErrors() {
-			return nil, &syntaxError{diagnostic(name, diags), s.data, diags}
+	s := &source{data: data}
+	if native, ok := file.Body.(*hclsyntax.Body); ok {
+		s.native = native
+		for _, b := range native.Blocks {
+			s.blocks = append(s.blocks, nativeBlock(b))
 		}
 		return s, nil
-	}
-	file, diags := hclsyntax.ParseConfig(s.data, name, hcl.InitialPos)
-	if diags.HasErrors() {
-		return nil, &syntaxError{diagnostic(name, diags), s.data, diags}
-	}
-	s.native = file.Body.(*hclsyntax.Body)
-	for _, b := range s.native.Blocks {
-		s.blocks = append(s.blocks, nativeBlock(b))
-	}
-	return s, nil
-}
-
-func (s *source) readJSON(name string) hcl.Diagnostics {
-	file, diags := hcljson.Parse(s.data, name)
-	if diags.HasErrors() {
-		return diags
 	}
 	content, _, diags := file.Body.PartialContent(topLevel)
 	for _, b := range content.Blocks {
 		out, more := jsonBlock(b)
 		s.blocks, diags = append(s.blocks, out), append(diags, more...)
 	}
-	return diags
+	if diags.HasErrors() {
+		return nil, &syntaxError{diagnostic(name, diags), data, diags}
+	}
+	return s, nil
+}
+
+// parseFile reads a file in either syntax, with its text. Its errors name file
+// and line.
+func parseFile(name string) ([]byte, *hcl.File, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case info.Size() > maxConfigFile:
+		return nil, nil, fmt.Errorf("%s: is larger than %d MB", name, maxConfigFile>>20)
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	read := hcljson.Parse
+	if !strings.HasSuffix(name, ".json") {
+		read = func(data []byte, name string) (*hcl.File, hcl.Diagnostics) {
+			return hclsyntax.ParseConfig(data, name, hcl.InitialPos)
+		}
+	}
+	file, diags := read(data, name)
+	if diags.HasErrors() {
+		return nil, nil, &syntaxError{diagnostic(name, diags), data, diags}
+	}
+	return data, file, nil
 }
 
 // A syntaxError is that of a file that is not the language it should be.
@@ -229,6 +238,7 @@ func diagnostic(file string, diags hcl.Diagnostics) error {
 // A folder is what the files of one module say, with what overrides it.
 type folder struct {
 	blocks []*block            // resources, data sources, modules and providers, as they stand
+	kinds  map[string][]*block // the same, by kind
 	named  map[string][]*block // by kind and labels: "resource google_project p"
 	locals map[string]hcl.Expression
 }
@@ -242,9 +252,7 @@ func (f *folder) find(kind string, labels ...string) *block {
 }
 
 // of lists the blocks of a kind.
-func (f *folder) of(kind string) []*block {
-	return slices.DeleteFunc(slices.Clone(f.blocks), func(b *block) bool { return b.kind != kind })
-}
+func (f *folder) of(kind string) []*block { return f.kinds[kind] }
 
 func (f *folder) add(b *block, override bool) {
 	if b.kind == "locals" {
@@ -263,7 +271,7 @@ func (f *folder) add(b *block, override bool) {
 	own := *b
 	own.attributes = maps.Clone(b.attributes)
 	f.named[key] = append(f.named[key], &own)
-	f.blocks = append(f.blocks, &own)
+	f.blocks, f.kinds[b.kind] = append(f.blocks, &own), append(f.kinds[b.kind], &own)
 }
 
 // override puts what another file says of a block in place of what it says:

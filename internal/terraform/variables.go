@@ -9,7 +9,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	hcljson "github.com/hashicorp/hcl/v2/json"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
@@ -77,25 +76,9 @@ func variableFiles(dir string) []string {
 }
 
 func (p *reading) variableFile(name string) error {
-	info, err := os.Stat(name)
-	switch {
-	case err != nil:
-		return err
-	case info.Size() > maxConfigFile:
-		return fmt.Errorf("%s: is larger than %d MB", name, maxConfigFile>>20)
-	}
-	data, err := os.ReadFile(name)
+	data, file, err := parseFile(name)
 	if err != nil {
 		return err
-	}
-	file, diags := (*hcl.File)(nil), hcl.Diagnostics(nil)
-	if strings.HasSuffix(name, ".json") {
-		file, diags = hcljson.Parse(data, name)
-	} else {
-		file, diags = hclsyntax.ParseConfig(data, name, hcl.InitialPos)
-	}
-	if diags.HasErrors() {
-		return &syntaxError{diagnostic(name, diags), data, diags}
 	}
 	attributes, diags := file.Body.JustAttributes()
 	if diags.HasErrors() {
