@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"slices"
@@ -191,11 +190,8 @@ func (in *input) readDocument(ctx context.Context, m evidence.Document, name str
 func (in *input) open(ctx context.Context, flag, name string, s *evidence.Snapshot) ([]byte, error) {
 	switch {
 	case name == "-":
-		data, err := io.ReadAll(in.app.Stdin)
-		if err != nil {
-			return nil, fmt.Errorf("reading standard input: %w", err)
-		}
-		return data, nil
+		g, err := in.app.readInput()
+		return g.Data, err
 	case flag == "jwks" && name == "google":
 		name = jwkscache.Google
 	}

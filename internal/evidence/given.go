@@ -91,40 +91,10 @@ func (f *Fact[T]) given() (string, bool) {
 	return f.Source.Document, f.known || f.reason != nil || f.Source.Document != ""
 }
 
-// merge adds what one document said.
-func (s *Snapshot) merge(one Snapshot, flag string) error {
-	d, _ := find(flag)
-	if !one.Now.IsZero() {
-		s.Now, s.NowFrom = one.Now, one.NowFrom
-	}
-	s.Notes = append(s.Notes, one.Notes...)
-	into, from := reflect.ValueOf(s).Elem(), reflect.ValueOf(&one).Elem()
-	for i := range into.NumField() {
-		if !into.Field(i).CanSet() {
-			continue
-		}
-		have, ok := into.Field(i).Addr().Interface().(placed)
-		if !ok {
-			continue
-		}
-		said, said2 := from.Field(i).Addr().Interface().(placed).given()
-		was, was2 := have.given()
-		switch {
-		case !said2:
-		case !was2:
-			into.Field(i).Set(from.Field(i))
-		case d.join != nil:
-			d.join(s, one)
-		default:
-			return fmt.Errorf("%s and %s are both %s: give one of them", was, said, thing(d.What))
-		}
-	}
-	return nil
-}
-
-// Replace puts what other documents say over what is known.
-func (s *Snapshot) Replace(over Snapshot) {
-	into, from := reflect.ValueOf(s).Elem(), reflect.ValueOf(&over).Elem()
+// said goes over the facts of which another snapshot says something: what is
+// known of each so far, where the other has it from, and what puts it there.
+func (s *Snapshot) said(more *Snapshot, each func(was placed, document string, put func()) error) error {
+	into, from := reflect.ValueOf(s).Elem(), reflect.ValueOf(more).Elem()
 	for i := range into.NumField() {
 		if !into.Field(i).CanSet() {
 			continue
@@ -133,19 +103,48 @@ func (s *Snapshot) Replace(over Snapshot) {
 		if !ok {
 			continue
 		}
-		name, said := from.Field(i).Addr().Interface().(placed).given()
-		if !said {
+		document, ok := from.Field(i).Addr().Interface().(placed).given()
+		if !ok {
 			continue
 		}
-		if old, _ := was.given(); was.Known() && old != name {
-			s.Notes = append(s.Notes, fmt.Sprintf("%s takes the place of %s", name, old))
+		if err := each(was, document, func() { into.Field(i).Set(from.Field(i)) }); err != nil {
+			return err
 		}
-		into.Field(i).Set(from.Field(i))
 	}
-	if !over.Now.IsZero() {
-		s.Now, s.NowFrom = over.Now, over.NowFrom
+	if !more.Now.IsZero() {
+		s.Now, s.NowFrom = more.Now, more.NowFrom
 	}
-	s.Notes = append(s.Notes, over.Notes...)
+	s.Notes = append(s.Notes, more.Notes...)
+	return nil
+}
+
+// merge adds what one document said.
+func (s *Snapshot) merge(one Snapshot, flag string) error {
+	d, _ := find(flag)
+	return s.said(&one, func(was placed, document string, put func()) error {
+		before, ok := was.given()
+		switch {
+		case !ok:
+			put()
+		case d.join != nil:
+			d.join(s, one)
+		default:
+			return fmt.Errorf("%s and %s are both %s: give one of them", before, document, thing(d.What))
+		}
+		return nil
+	})
+}
+
+// Replace puts what other documents say over what is known.
+func (s *Snapshot) Replace(over Snapshot) {
+	// The visit refuses nothing.
+	_ = s.said(&over, func(was placed, document string, put func()) error {
+		if old, _ := was.given(); was.Known() && old != document {
+			s.Notes = append(s.Notes, fmt.Sprintf("%s takes the place of %s", document, old))
+		}
+		put()
+		return nil
+	})
 }
 
 // thing is what a document holds without its details.

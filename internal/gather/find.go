@@ -89,7 +89,9 @@ func (h hierarchy) targets() []Target {
 // neither function nor service.
 func targetOf(r *assetpb.ResourceSearchResult) Target {
 	kind := map[string]Kind{gcp.ServiceAsset: ServiceKind, gcp.FunctionAsset: FunctionKind, gcp.Gen1FunctionAsset: FunctionKind}[r.GetAssetType()]
-	return Target{Kind: kind, Location: cmp.Or(r.GetLocation(), gcp.Part(r.GetName(), "locations")), Name: gcp.Last(r.GetName())}
+	t := resource(kind, r.GetName())
+	t.Location = cmp.Or(r.GetLocation(), t.Location)
+	return t
 }
 
 // listed asks Cloud Functions and Cloud Run for what a project has in all
@@ -111,6 +113,11 @@ func (c *collector) listed(ctx context.Context, t Target) ([]Target, error) {
 	return append(functions, services...), errors.Join(errs[0], errs[1])
 }
 
+// resource is the target that a full or relative name of a resource is about.
+func resource(kind Kind, name string) Target {
+	return Target{Kind: kind, Location: gcp.Part(name, "locations"), Name: gcp.Last(name)}
+}
+
 // everywhere is the parent of a list over all regions.
 func everywhere(t Target) string { return "projects/" + t.Project + "/locations/-" }
 
@@ -123,7 +130,7 @@ func (c *collector) listFunctions(ctx context.Context, t Target) ([]Target, erro
 		}
 		it := client.ListFunctions(ctx, &functionspb.ListFunctionsRequest{Parent: on, PageSize: 1000}, o)
 		return gathered(it.Next, func(f *functionspb.Function) Target {
-			return Target{Kind: FunctionKind, Location: gcp.Part(f.GetName(), "locations"), Name: gcp.Last(f.GetName())}
+			return resource(FunctionKind, f.GetName())
 		})
 	})
 }
@@ -140,7 +147,7 @@ func (c *collector) listServices(ctx context.Context, t Target) ([]Target, error
 		}
 		it := client.ListServices(ctx, &runpb.ListServicesRequest{Parent: on, PageSize: 1000}, o)
 		return gathered(it.Next, func(s *runpb.Service) Target {
-			return Target{Kind: ServiceKind, Location: gcp.Part(s.GetName(), "locations"), Name: gcp.Last(s.GetName())}
+			return resource(ServiceKind, s.GetName())
 		})
 	})
 	var u *Unreadable

@@ -184,19 +184,16 @@ func (a *asset) searched(m object) {
 	if m["ancestors"] == nil && isNull(a.policy) && either(m, "project", "parentFullResourceName", "parent_full_resource_name", "displayName", "display_name") != nil {
 		a.origin = searched
 	}
-	var versions []struct {
+	type versioned struct {
 		Version  string
 		Resource json.RawMessage
 	}
+	var versions []versioned
 	if json.Unmarshal(either(m, "versionedResources", "versioned_resources"), &versions) != nil || len(versions) == 0 {
 		return
 	}
-	i := slices.IndexFunc(versions, func(v struct {
-		Version  string
-		Resource json.RawMessage
-	}) bool {
-		return v.Version == "v2" // it says more than the others
-	})
+	// v2 says more than the others.
+	i := slices.IndexFunc(versions, func(v versioned) bool { return v.Version == "v2" })
 	a.origin, a.data = searched, versions[max(i, 0)].Resource
 }
 

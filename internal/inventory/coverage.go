@@ -121,8 +121,9 @@ func (c *coverage) has(names []string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return c.known[n] })
 }
 
-func (c *coverage) top(project string) string {
-	chain, _ := c.above(estate.NodeHost + project)
+// top is the highest node that is known over a node, or that node itself.
+func (c *coverage) top(node string) string {
+	chain, _ := c.above(estate.NodeHost + node)
 	return chain[len(chain)-1]
 }
 
@@ -200,7 +201,7 @@ func (c *coverage) policies() []string {
 		if more := len(nodes) - 3; more > 0 {
 			names += fmt.Sprintf(" and %d more", more)
 		}
-		top := c.topOf(nodes[0])
+		top := c.top(nodes[0])
 		out = append(out, fmt.Sprintf("the IAM policy of %s is not in the input, and what it grants is not known; %s, or --complete where it has none",
 			names, export(top, "iam-policy")))
 	}
@@ -209,11 +210,6 @@ func (c *coverage) policies() []string {
 			"an export names it in ancestors", strings.Join(tops[:min(len(tops), 3)], ", ")))
 	}
 	return out
-}
-
-func (c *coverage) topOf(node string) string {
-	chain, _ := c.above(estate.NodeHost + node)
-	return chain[len(chain)-1]
 }
 
 // resources says which services are known by their policy alone, and what
@@ -233,7 +229,7 @@ func (c *coverage) resources(e *estate.Estate) []string {
 	}
 	switch {
 	case len(e.Targets) > 0 && len(c.listed) == 0 && len(out) == 0:
-		top := c.topOf(nodeOf(estate.NodeHost + projectOf(e.Targets[0].Name)))
+		top := c.top(projectOf(e.Targets[0].Name))
 		out = append(out, "whether the input lists every service of "+top+" is not known, nor the reach of a grant above one: a search or a feed may leave some out; "+
 			export(top, "resource"))
 	case len(e.Targets) == 0:

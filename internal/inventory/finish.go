@@ -201,7 +201,7 @@ func (r *reader) complete(e *estate.Estate, b *batch, p *places) {
 	}
 }
 
-// count writes a number with what it counts.
+// countOf writes a number with what it counts.
 func countOf(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one

@@ -3,6 +3,7 @@ package manifest
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -112,10 +113,10 @@ func (r *reader) kubernetes(name string, d document, strict bool) (what string, 
 
 // jsonPlace says of a decoding error where it is, and quotes no value.
 func jsonPlace(err error) error {
-	if t, ok := err.(*json.UnmarshalTypeError); ok {
+	if t := (*json.UnmarshalTypeError)(nil); errors.As(err, &t) {
 		return fmt.Errorf("%s is of another type", t.Field)
 	}
-	return fmt.Errorf("it cannot be read")
+	return errors.New("it cannot be read")
 }
 
 // list reads the objects of a Kubernetes List.
@@ -134,7 +135,7 @@ func (r *reader) list(name string, d document, strict bool) (string, error) {
 		switch what, err := r.document(name, one, strict); {
 		case err == nil:
 			known = cmp.Or(known, what)
-		case err == errForeign:
+		case errors.Is(err, errForeign):
 		case strict:
 			r.unread(name, &placed{name, one.line, err})
 		default:
@@ -274,7 +275,7 @@ func (r *reader) connectorMember(o *object, where estate.Where, _ *yaml.Node) er
 func (r *reader) connectorPolicy(a estate.Authority) connectorReader {
 	return func(o *object, where estate.Where, node *yaml.Node) error {
 		var out []estate.Binding
-		lines := bindingLines(orEmpty(mapValue(node, "spec")))
+		lines := bindingLines(mapValue(node, "spec"))
 		for i, x := range o.Spec.Bindings {
 			b := estate.Binding{Role: x.Role, Condition: x.Condition.expr(), Authority: a, Where: where}
 			if i < len(lines) {
@@ -292,13 +293,6 @@ func (r *reader) connectorPolicy(a estate.Authority) connectorReader {
 		r.refer(o, out, where)
 		return nil
 	}
-}
-
-func orEmpty(n *yaml.Node) *yaml.Node {
-	if n == nil {
-		return &yaml.Node{}
-	}
-	return n
 }
 
 // memberOf reads a member, written as a text or as an object.

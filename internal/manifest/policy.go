@@ -39,17 +39,15 @@ func (r *reader) policy(name string, d document) error {
 
 // bindingLines are the lines of the bindings of a policy.
 func bindingLines(n *yaml.Node) []int {
-	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value != "bindings" {
-			continue
-		}
-		var out []int
-		for _, b := range n.Content[i+1].Content {
-			out = append(out, b.Line)
-		}
-		return out
+	bindings := mapValue(n, "bindings")
+	if bindings == nil {
+		return nil
 	}
-	return nil
+	var out []int
+	for _, b := range bindings.Content {
+		out = append(out, b.Line)
+	}
+	return out
 }
 
 // fullName completes the name of a service, function, project, folder or
