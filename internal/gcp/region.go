@@ -6,9 +6,9 @@ import (
 )
 
 // regions are those of Cloud Run by the letters that stand for them in a hash
-// URL. The regions are those of https://docs.cloud.google.com/run/docs/locations;
-// the letters are in no document of Google's and were read off URLs, so that
-// they tell where to look first, and prove nothing.
+// URL. The regions are those of https://docs.cloud.google.com/run/docs/locations.
+// No document of Google's has the letters, and these are unconfirmed: they tell
+// where to look first, and prove nothing.
 var regions = map[string]string{
 	"an": "asia-northeast1", "as": "asia-southeast1", "de": "asia-east1", "df": "asia-east2",
 	"dt": "asia-northeast2", "du": "asia-northeast3", "el": "asia-south1", "em": "asia-south2",
