@@ -258,7 +258,7 @@ roles/iap.httpsResourceAccessor in IAP's own policy or above it, not run.invoker
 }, func(in *Invocation) Finding {
 	id, who := in.iapIdentity()
 	if f, open := in.iapOpen(); open {
-		if d := in.decide(iam.AccessViaIAP, id); who != "" && d.State == iam.Unknown && !in.preflightPasses() {
+		if who != "" && !in.preflightPasses() && in.decide(iam.AccessViaIAP, id).State == iam.Unknown {
 			return in.iapAccess(id, who) // a deny rule may count all the same
 		}
 		return f
