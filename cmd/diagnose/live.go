@@ -89,7 +89,7 @@ func answerless(err error) error {
 	case err == nil || errors.As(err, &missing) || errors.As(err, &contradiction):
 		return err
 	case errors.As(err, &unreachable):
-		return &failure{hint(err, strings.Join(unreachable.Remedy, " "),
+		return &failure{hint(err, gcp.Spell(unreachable.Remedy),
 			"or judge documents instead: diagnose invoke --service service.json --policy policy.json --token-file token.jwt")}
 	}
 	return &failure{err}

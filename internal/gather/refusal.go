@@ -37,7 +37,7 @@ func (e *Unreadable) Error() string {
 		s += " (" + e.Detail + ")"
 	}
 	if len(e.Remedy) > 0 {
-		s += "; run " + strings.Join(e.Remedy, " ")
+		s += "; run " + gcp.Spell(e.Remedy)
 	}
 	return s
 }
