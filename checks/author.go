@@ -116,7 +116,7 @@ func (in *Invocation) byShape(r evidence.Response) authorship {
 	case r.Status/100 == 2:
 		return authorship{who: container, basis: fmt.Sprintf("the status is %d", r.Status)}
 	case r.Status/100 == 3 && r.Header.Get("Location") != "" && in.url != nil && in.url.Scheme == "https":
-		return authorship{who: container, basis: "Google's front end redirects only http"}
+		return authorship{who: container, basis: "Google's front end only redirects from http to https"}
 	}
 	return authorship{}
 }

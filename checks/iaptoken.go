@@ -83,7 +83,7 @@ func (in *Invocation) iapSignature(got sent, refuse func(string, string) Finding
 		return assume("jwks.json", "the signature was not verified: "+v.Reason, "the signature is Google's", needKeys...)
 	case credential.NoSuchKey:
 		f := refuse(fmt.Sprintf("IAP refuses the token: no key of the key set has its kid %q", c.Header.KeyID), "/header/kid")
-		f.Assumes = []Assumption{{Document: "jwks.json", Text: "the key set is the one that Google had at the time of the call", Gather: needKeys}}
+		f.Assumes = []Assumption{{Document: "jwks.json", Text: "the key set has the keys that Google used at the time of the call", Gather: needKeys}}
 		return f
 	default:
 		return refuse("IAP refuses the token: its signature does not verify: "+v.Reason, "")

@@ -366,10 +366,10 @@ func (in *Invocation) otherGroups() []possibility {
 	}
 	var out []possibility
 	if len(empty) > len(listed) {
-		out = append(out, suppose("the caller is a member of the groups and domains that are bound", empty))
+		out = append(out, suppose("the caller belongs to the groups and domains in the bindings", empty))
 	}
 	if len(full) > len(listed) {
-		out = append(out, suppose("the domains that are bound do not have the caller", full))
+		out = append(out, suppose("the caller does not belong to a domain in the bindings", full))
 	}
 	return out
 }

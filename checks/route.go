@@ -80,7 +80,7 @@ func (in *Invocation) ownHostFix() []Fix {
 	if in.request.HostHeader() == "" || own.Name == in.host.Name || own.Kind != gcp.RunHost && own.Kind != gcp.FunctionsHost {
 		return nil
 	}
-	return []Fix{{ID: "send-own-host", Summary: "Send " + own.Name + " in the Host header: a proxy must not pass on the Host of its visitor",
+	return []Fix{{ID: "send-own-host", Summary: "Send " + own.Name + " in the Host header: a proxy must not pass on the host name that its visitor used",
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
 			return changeRequest(s, func(r *evidence.Request) {
 				r.Headers.Del("Host")

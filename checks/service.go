@@ -194,7 +194,7 @@ func (in *Invocation) deployFunction() []Fix {
 		return nil
 	}
 	return []Fix{{
-		ID: "deploy-function", Summary: "Correct what the state messages say and deploy the function again",
+		ID: "deploy-function", Summary: "Fix the problem in the state messages, then deploy the function again",
 		Commands: shell(in.functionName().Update("--source=SOURCE_FOLDER")),
 		Caution:  "the call then succeeds once the function is active",
 		apply: func(s evidence.Snapshot) evidence.Snapshot {

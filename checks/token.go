@@ -117,7 +117,7 @@ passes on by SIGNATURE_REMOVED_BY_GOOGLE, so a token that a container received c
 		return pass("verified with key "+v.KeyID, in.sent.source, in.Keys.Source)
 	case credential.NoSuchKey:
 		f := in.rejectToken(fmt.Sprintf("no key of the key set has the kid %q of the token", t.Header.KeyID), "/header/kid")
-		f.Assumes = append(f.Assumes, Assumption{Document: "jwks.json", Text: "the key set is the one that Google had at the time of the call", Gather: needKeys})
+		f.Assumes = append(f.Assumes, Assumption{Document: "jwks.json", Text: "the key set has the keys that Google used at the time of the call", Gather: needKeys})
 		return f
 	case credential.Unverified:
 		return assume("jwks.json", "the signature was not verified: "+v.Reason, "the signature is Google's", needKeys...)

@@ -300,7 +300,7 @@ func (x *Index) because(t *target, d iam.Decision) string {
 func assuming(d iam.Decision) string {
 	var out []string
 	for _, o := range d.Open {
-		clause := "no policy above it that is missing here does"
+		clause := "no policy above it that is not shown here grants it"
 		if o.Document == iam.TargetSettings {
 			clause = o.Reason
 		}

@@ -121,7 +121,7 @@ and does not have the role. Remove the binding, and grant the role to the new ac
 		if !g.member.Deleted || !x.mayGrant(g) {
 			return f, false
 		}
-		f = x.about(g, "%s on %s is an account that was deleted", g.member, shortName(g.on))
+		f = x.about(g, "%s was deleted, but still has %s on %s", g.member, g.role, shortName(g.on))
 		f.propose = func() []repair { return []repair{x.removeBinding(g)} }
 		return f, true
 	}),

@@ -42,7 +42,7 @@ is reported as unknown, never as safe.`,
 	target := c.Flags().String("target", "", "the `RESOURCE` that policy files are for: a service, function, project, folder or organization")
 	draft := c.Flags().Bool("write-expectations", false, "print expectations for "+defaultConfig+", drafted from who may invoke what today: before the change, where a plan tells")
 	exclude := c.Flags().StringArray("exclude", nil, "leave out of folders what fits this `GLOB`, by name or by path, as 'test/**'; may be given again")
-	allowUnknown := c.Flags().Bool("allow-unknown", false, "pass although something that could open or break invocation is not known")
+	allowUnknown := c.Flags().Bool("allow-unknown", false, "pass even where something unknown could open a service or cut off a caller")
 	var variables []string
 	c.Flags().Var(&inOrder{list: &variables}, "var", "the value of a variable of configuration, as `NAME=VALUE`; may be given again")
 	c.Flags().Var(&inOrder{list: &variables, prefix: "@"}, "var-file", "a `FILE` of values, beside those that Terraform reads by itself; may be given again")

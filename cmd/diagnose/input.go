@@ -53,7 +53,7 @@ func (a *app) evidenceFlags(c *cobra.Command) *input {
 	f.StringVar(&in.method, "method", "", "the method of the request")
 	f.StringArrayVar(&in.headers, "header", nil, "a header of the request, \"Name: value\" or @FILE; repeatable")
 	f.StringVar(&in.source, "source", "", "where the request comes from: internet, vpc, load-balancer, internal-load-balancer, google-service, perimeter")
-	f.StringVar(&in.member, "principal", "", "the `MEMBER` to ask about, as if it sent a correct token")
+	f.StringVar(&in.member, "principal", "", "the `MEMBER` to ask about, assuming that it sends a correct token")
 	f.StringVar(&in.client, "client", "", "what made the request, such as gcloud or cloud-scheduler")
 	f.StringVar(&in.at, "at", "", "the moment to judge at, RFC 3339 (default: that of the request, the log entry or the response, else now)")
 	f.BoolVar(&in.offline, "offline", false, "fetch nothing, not even a key set")

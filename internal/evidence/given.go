@@ -35,7 +35,7 @@ func (s *Snapshot) Add(list []Given) error {
 				return fmt.Errorf("%s %w", g.Name, err)
 			}
 			if flags[i] != "policy" {
-				s.Notes = append(s.Notes, fmt.Sprintf("%s is read as --%s, by its roles", g.Name, flags[i]))
+				s.Notes = append(s.Notes, fmt.Sprintf("%s was taken as --%s, because of the roles in it", g.Name, flags[i]))
 			}
 		}
 	}

@@ -142,7 +142,7 @@ func noToken(err error, o Options) error {
 	var refused *auth.Error
 	switch {
 	case errors.As(err, &refused) && refused.Response != nil && o.Impersonate != "" && refused.Response.StatusCode == http.StatusForbidden:
-		return &Unreachable{"reading as " + o.Impersonate + " is refused: the reader needs iam.serviceAccounts.getAccessToken on it",
+		return &Unreachable{"reading as " + o.Impersonate + " is refused: whoever runs diagnose needs iam.serviceAccounts.getAccessToken on that account",
 			gcp.ServiceAccountName(o.Impersonate).AddBinding("", "roles/iam.serviceAccountTokenCreator")}
 	case errors.As(err, &refused) && refused.Response != nil && o.Impersonate != "" && refused.Response.StatusCode == http.StatusNotFound:
 		return &Unreachable{Why: "there is no service account " + o.Impersonate + " to read as"}

@@ -196,7 +196,7 @@ var failures = []failure{
 	{"disabled", gathertest.Disabled, "is not enabled", "services enable"},
 	{"quota", gathertest.Fail(codes.ResourceExhausted, "Quota exceeded for quota metric"), "the quota is used up", ""},
 	{"unauthenticated", gathertest.Fail(codes.Unauthenticated, "Request had invalid authentication credentials"),
-		"credentials of this tool were refused", "auth application-default login"},
+		"Google refused the credentials that diagnose uses", "auth application-default login"},
 	{"hang", gathertest.Hang, "no answer in time", ""},
 	{"unavailable", gathertest.Unavailable(1000), "the API did not answer (try again)", ""},
 }

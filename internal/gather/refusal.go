@@ -51,7 +51,7 @@ func (e *Unreadable) Why() string {
 	case codes.PermissionDenied:
 		return "permission denied: it needs " + e.Method.Permission + ", as in " + e.Method.Role
 	case codes.Unauthenticated:
-		return "the credentials of this tool were refused"
+		return "Google refused the credentials that diagnose uses"
 	case codes.DeadlineExceeded:
 		return "no answer in time; --timeout sets the limit"
 	case codes.ResourceExhausted:
@@ -113,7 +113,7 @@ var refusals = map[string]refusal{
 		func(e *Unreadable) string { return "there is no project " + e.target() },
 		func(*Unreadable) []string { return gcp.ListProjects() }},
 	"CONSUMER_SUSPENDED": {func(e *Unreadable) string { return "project " + e.consumer() + " is suspended" }, nil},
-	"GCP_SUSPENDED":      {always("Google Cloud suspended the customer"), nil},
+	"GCP_SUSPENDED":      {always("Google suspended this Google Cloud customer"), nil},
 	"BILLING_DISABLED": {
 		func(e *Unreadable) string { return "project " + e.consumer() + " has no active billing account" },
 		func(e *Unreadable) []string { return gcp.LinkBilling(e.consumer()) }},

@@ -114,7 +114,7 @@ func (p *parsed) evaluate(c Context, denial bool) (_ Condition, whole bool) {
 	case Unknown:
 		out.Needs = r.needs
 		if out.Reason == "" {
-			out.Part, out.Reason = p.text, p.text+" uses an attribute that a denial condition cannot use"
+			out.Part, out.Reason = p.text, p.text+" uses an attribute that the condition of a deny rule does not have"
 		}
 	}
 	return out, !r.interrupted

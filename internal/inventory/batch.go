@@ -101,7 +101,7 @@ func (b *batch) addData(a asset, w estate.Where) error {
 	case gcp.DenyPolicyAsset:
 		p := &denypb.Policy{}
 		if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(a.data, p); err != nil {
-			return errors.New("its data does not fit a deny policy")
+			return errors.New("its data is not a deny policy")
 		}
 		b.deny = append(b.deny, stamped[estate.Deny]{at, a.name, estate.Deny{Policy: p}})
 	default:

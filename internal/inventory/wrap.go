@@ -100,7 +100,7 @@ func (s *source) foreign() string {
 	case kind == "":
 		kind = "text"
 	}
-	return fmt.Sprintf("%s is no asset inventory: it is %s; %s", s.shown(), kind, gives)
+	return fmt.Sprintf("%s is not an asset inventory: it is %s; %s", s.shown(), kind, gives)
 }
 
 // shown names an input in a sentence.

@@ -77,7 +77,7 @@ func Read(o Options) (Input, error) {
 	}
 	for _, pattern := range o.Exclude {
 		if !doublestar.ValidatePattern(pattern) {
-			return Input{}, fmt.Errorf("--exclude %q is no pattern: a [ is not closed, or a \\ stands alone", pattern)
+			return Input{}, fmt.Errorf("--exclude %q is not a pattern: a [ is not closed, or a \\ ends it", pattern)
 		}
 	}
 	r := &reader{Input: Input{After: &estate.Estate{}}, target: on, exclude: o.Exclude, paths: o.Paths, terraform: terraform.NewReader(o.Terraform)}

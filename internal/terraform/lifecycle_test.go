@@ -62,7 +62,7 @@ func TestUnplanned(t *testing.T) {
 	service := change(run, "web", `"create"`, "null", webValues, "{}")
 	grant := change(runMember, "m", `"create"`, "null", memberOf("allUsers"), "{}")
 	for name, tt := range map[string]struct{ doc, want, unread string }{
-		"a plan that failed": {`{"format_version":"1.2","errored":true,"complete":false,"resource_changes":[` + service + `]}`, "1 services, 0 public", "planning failed"},
+		"a plan that failed": {`{"format_version":"1.2","errored":true,"complete":false,"resource_changes":[` + service + `]}`, "1 services, 0 public", "terraform plan failed, so the plan is incomplete"},
 		"a part of a plan":   {`{"format_version":"1.2","complete":false,"resource_changes":[` + service + `]}`, "1 services, 0 public", "a part of the configuration alone"},
 		"a deferred grant": {`{"format_version":"1.2","complete":false,"resource_changes":[` + service + `],"deferred_changes":[{"reason":"instance_count_unknown","resource_change":` + grant + `}]}`,
 			"1 services, 0 public; grant-all-users web unknown", "defers some changes"},

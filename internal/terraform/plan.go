@@ -72,7 +72,7 @@ func (r *reader) unplanned(errored bool) []estate.Unread {
 	at := estate.Where{File: r.file}
 	switch {
 	case errored:
-		return []estate.Unread{{What: "what " + r.file + " does not plan", Reason: "planning failed, and the plan ends there", Where: at}}
+		return []estate.Unread{{What: "what " + r.file + " does not plan", Reason: "terraform plan failed, so the plan is incomplete", Where: at}}
 	case len(r.plan.DeferredChanges) > 0:
 		return []estate.Unread{{What: "what " + r.file + " does not plan", Reason: "Terraform defers some changes to a later plan", Where: at}}
 	case r.plan.Complete != nil && !*r.plan.Complete:
