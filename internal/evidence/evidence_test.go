@@ -289,6 +289,7 @@ func TestErrors(t *testing.T) {
 		{"policy.json", "a: b: c:\n", "neither JSON nor YAML"},
 		{"request.json", `{"urll":"x"}`, `unknown key "urll"; the keys of a request are url, method`},
 		{"request.json", `{"url":"x"}`, "url must be absolute"},
+		{"request.json", "curl -H 'X-A: b https://a.run.app\n", "has a curl command line that cannot be read"},
 		{"request.json", `{"source":"moon"}`, `source "moon" must be one of internet, vpc`},
 		{"request.json", `{"client":"moon"}`, `client "moon" must be one of gcloud`},
 		{"request.json", `{"time":"yesterday"}`, "time must be RFC 3339"},

@@ -28,6 +28,9 @@ func readRequest(s *Snapshot, src Source, data []byte) error {
 		s.takeExchange(e, src)
 		return nil
 	}
+	if transcript.IsCurl(string(data)) {
+		return errCurl // it may look like YAML
+	}
 	doc, err := toJSON(data)
 	if err != nil {
 		return err
@@ -72,6 +75,9 @@ func readRequest(s *Snapshot, src Source, data []byte) error {
 	}
 	return nil
 }
+
+// errCurl reports a curl command line that calls nothing as it stands.
+var errCurl = errors.New("has a curl command line that cannot be read: a quote is not closed, or it names no URL")
 
 // written reads a request as a person has it: a curl command line, or what goes
 // over the wire.
