@@ -103,7 +103,7 @@ func (r *reader) kubernetes(name string, d document, strict bool) (what string, 
 		return "", errForeign
 	}
 	if err := json.Unmarshal(d.json, &o); err != nil {
-		return head.Kind, fmt.Errorf("is no %s as Config Connector takes one: %w", head.Kind, jsonPlace(err))
+		return head.Kind, fmt.Errorf("is not a %s that Config Connector takes: %w", head.Kind, jsonPlace(err))
 	}
 	if o.Metadata.Name == "" {
 		return head.Kind, fmt.Errorf("is a %s without metadata.name", head.Kind)

@@ -80,7 +80,11 @@ func Read(o Options) (Input, error) {
 			return Input{}, fmt.Errorf("--exclude %q is not a pattern: a [ is not closed, or a \\ ends it", pattern)
 		}
 	}
-	r := &reader{Input: Input{After: &estate.Estate{}}, target: on, exclude: o.Exclude, paths: o.Paths, terraform: terraform.NewReader(o.Terraform)}
+	configurations, err := terraform.NewReader(o.Terraform)
+	if err != nil {
+		return Input{}, err
+	}
+	r := &reader{Input: Input{After: &estate.Estate{}}, target: on, exclude: o.Exclude, paths: o.Paths, terraform: configurations}
 	for _, p := range o.Paths {
 		if err := r.path(p, o.Stdin); err != nil {
 			return Input{}, err

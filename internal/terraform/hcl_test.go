@@ -238,7 +238,7 @@ func deep(n int) string {
 
 func TestRootModules(t *testing.T) {
 	dir := unpack(t, whole)
-	got := terraform.NewReader(terraform.Inputs{}).Roots(map[string]bool{dir: true, filepath.Join(dir, "inner"): true})
+	got := reader(t, terraform.Inputs{}).Roots(map[string]bool{dir: true, filepath.Join(dir, "inner"): true})
 	if !slices.Equal(got, []string{dir}) {
 		t.Errorf("roots %q, want %q", got, dir)
 	}

@@ -46,19 +46,28 @@ const (
 // modules it is part of.
 type Reader struct {
 	Inputs
+	set     map[string]given // by Inputs.Variables
 	sources map[string]*source
 	failed  map[string]error
 }
 
 // NewReader returns a reader that takes what stands outside of configurations
-// from some inputs.
-func NewReader(in Inputs) *Reader {
-	return &Reader{Inputs: in, sources: map[string]*source{}, failed: map[string]error{}}
+// from some inputs. Its error is that of a variable without value, or of a
+// file of values that cannot be read.
+func NewReader(in Inputs) (*Reader, error) {
+	r := &Reader{Inputs: in, set: map[string]given{}, sources: map[string]*source{}, failed: map[string]error{}}
+	return r, r.setVariables()
 }
 
 // ReadConfiguration reads a folder, or one file as if it were alone, with no
 // inputs.
-func ReadConfiguration(path string) (Configuration, error) { return NewReader(Inputs{}).Read(path) }
+func ReadConfiguration(path string) (Configuration, error) {
+	r, err := NewReader(Inputs{})
+	if err != nil {
+		return Configuration{}, err
+	}
+	return r.Read(path)
+}
 
 // Read reads a folder as a root module, or files of one folder as all that it
 // has. In a folder a file that is broken is listed as unread; the error of a

@@ -102,7 +102,7 @@ func TestGivenVariables(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "terraform.tfvars"), []byte(tt.tfvars), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		c, err := terraform.NewReader(tt.in).Read(dir)
+		c, err := reader(t, tt.in).Read(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +111,7 @@ func TestGivenVariables(t *testing.T) {
 		}
 	}
 	for _, in := range []string{"who", "=x", "@" + filepath.Join(dir, "missing.tfvars")} {
-		if _, err := terraform.NewReader(terraform.Inputs{Variables: []string{in}}).Read(dir); err == nil {
+		if _, err := terraform.NewReader(terraform.Inputs{Variables: []string{in}}); err == nil {
 			t.Errorf("%q is taken", in)
 		}
 	}
@@ -184,7 +184,7 @@ module "n" { source = "./m" }
 -- m/main.tf --
 resource "google_cloudfunctions_function" "d" { name = "d" }
 `)
-	c, err := terraform.NewReader(terraform.Inputs{Getenv: func(name string) string { return map[string]string{"GOOGLE_REGION": "us-west1"}[name] }}).Read(dir)
+	c, err := reader(t, terraform.Inputs{Getenv: func(name string) string { return map[string]string{"GOOGLE_REGION": "us-west1"}[name] }}).Read(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,4 +199,13 @@ resource "google_cloudfunctions_function" "d" { name = "d" }
 		"module.m.google_cloudfunctions_function.d /projects/shop-eu/locations/europe-west1/functions/d",
 		"module.n.google_cloudfunctions_function.d /projects/shop/locations/us-west1/functions/d",
 	})
+}
+
+func reader(t *testing.T, in terraform.Inputs) *terraform.Reader {
+	t.Helper()
+	r, err := terraform.NewReader(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }

@@ -3,6 +3,7 @@ package terraform
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,15 +34,21 @@ func (p *reading) assign(dir string, f *folder) error {
 		}
 	}
 	for _, name := range variableFiles(dir) {
-		if err := p.variableFile(name); err != nil {
+		if err := readValues(name, p.values); err != nil {
 			if err := p.broken(name, err); err != nil {
 				return err
 			}
 		}
 	}
-	for _, v := range p.Variables {
+	maps.Copy(p.values, p.set)
+	return nil
+}
+
+// setVariables reads what the user sets, which counts in every root module.
+func (r *Reader) setVariables() error {
+	for _, v := range r.Variables {
 		if name, ok := strings.CutPrefix(v, "@"); ok {
-			if err := p.variableFile(name); err != nil {
+			if err := readValues(name, r.set); err != nil {
 				return err
 			}
 			continue
@@ -50,7 +57,7 @@ func (p *reading) assign(dir string, f *folder) error {
 		if !ok || strings.TrimSpace(name) == "" {
 			return fmt.Errorf("the variable %q has no value; expected NAME=VALUE", v)
 		}
-		p.values[strings.TrimSpace(name)] = given{text: text, raw: true}
+		r.set[strings.TrimSpace(name)] = given{text: text, raw: true}
 	}
 	return nil
 }
@@ -75,7 +82,8 @@ func variableFiles(dir string) []string {
 	return out
 }
 
-func (p *reading) variableFile(name string) error {
+// readValues reads a file of values of variables.
+func readValues(name string, into map[string]given) error {
 	data, file, err := parseFile(name)
 	if err != nil {
 		return err
@@ -89,7 +97,7 @@ func (p *reading) variableFile(name string) error {
 		if diags.HasErrors() {
 			v = cty.DynamicVal
 		}
-		p.values[key] = given{value: v}
+		into[key] = given{value: v}
 	}
 	return nil
 }
