@@ -240,36 +240,67 @@ func (in *Invocation) otherPolicies() []possibility {
 			func(s evidence.Snapshot) evidence.Snapshot { return in.withLayer(s, i, &iampb.Policy{}) }})
 	}
 	if in.Ancestors.Known() {
-		return append(out, in.otherOrganization()...)
+		return append(out, in.otherOrganization(grant)...)
 	}
 	for _, m := range members {
-		text := "no policy of the project, its folders or its organization makes it public"
-		if m != "allUsers" {
-			text = "no policy of the project, its folders or its organization grants it to " + m
-		}
-		out = append(out, possibility{"ancestor-policies.json", text, in.readAncestors(),
-			func(s evidence.Snapshot) evidence.Snapshot { return in.withAncestors(s, grant(m), true) }})
+		out = append(out, possibility{"ancestor-policies.json", noneAbove(m), in.readAncestors(),
+			func(s evidence.Snapshot) evidence.Snapshot { return in.withAncestors(s, grant(m), in.hung(&iampb.Policy{})) }})
 	}
 	return append(out, possibility{"ancestor-policies.json", hangAbove, in.readAncestors(),
-		func(s evidence.Snapshot) evidence.Snapshot { return in.withAncestors(s, &iampb.Policy{}, false) }})
+		func(s evidence.Snapshot) evidence.Snapshot { return in.withAncestors(s, &iampb.Policy{}, unnamed) }})
+}
+
+// noneAbove is supposed of the policies above that no document has.
+func noneAbove(member string) string {
+	if member == "allUsers" {
+		return "no policy of the project, its folders or its organization makes it public"
+	}
+	return "no policy of the project, its folders or its organization grants it to " + member
 }
 
 // hangAbove is supposed of deny policies on resources that are not known to be
 // above the service.
 const hangAbove = "the deny policies that were read are on resources above the service"
 
-// otherOrganization: above a project alone another organization may stand than
-// the one that a deny policy hangs on.
-func (in *Invocation) otherOrganization() []possibility {
+// otherOrganization: above a list that ends below an organization another one
+// may stand than that which a deny policy hangs on, or that one, with a policy
+// that was not read.
+func (in *Invocation) otherOrganization(grant func(member string) *iampb.Policy) []possibility {
 	if in.underOrganization() {
 		return nil
 	}
-	return []possibility{{"ancestor-policies.json", hangAbove, in.readAncestors(), func(s evidence.Snapshot) evidence.Snapshot {
-		above := evidence.Ancestor{ID: "0", Type: "organization", Policy: evidence.Known(&iampb.Policy{}, extreme)}
-		list := slices.DeleteFunc(slices.Clone(s.Ancestors.Or(nil)), func(a evidence.Ancestor) bool { return a.Missing })
-		s.Ancestors = evidence.Known(append(list, above), s.Ancestors.Source)
-		return s
-	}}}
+	suppose := func(text string, above []evidence.Ancestor) possibility {
+		return possibility{"ancestor-policies.json", text, in.readAncestors(), func(s evidence.Snapshot) evidence.Snapshot {
+			list := slices.DeleteFunc(slices.Clone(s.Ancestors.Or(nil)), func(a evidence.Ancestor) bool { return a.Missing })
+			s.Ancestors = evidence.Known(append(list, above...), s.Ancestors.Source)
+			return s
+		}}
+	}
+	out := []possibility{suppose(hangAbove, unnamed)}
+	if len(in.hung(nil)) == 0 {
+		return out
+	}
+	for _, m := range in.askedAbout() {
+		out = append(out, suppose(noneAbove(m), in.hung(grant(m))))
+	}
+	return out
+}
+
+// unnamed is an organization that no document names.
+var unnamed = []evidence.Ancestor{{ID: "0", Type: "organization", Policy: evidence.Known(&iampb.Policy{}, extreme)}}
+
+// hung lists the folders and the organization that deny policies hang on and
+// that are not listed above the service. Each has the policy given.
+func (in *Invocation) hung(p *iampb.Policy) []evidence.Ancestor {
+	var out []evidence.Ancestor
+	for _, d := range in.question(in.permission, in.identity).Deny {
+		kind, id, _ := strings.Cut(d.Point, "/")
+		listed := slices.ContainsFunc(out, func(a evidence.Ancestor) bool { return a.ID == id })
+		if d.Attached == iam.Unknown && kind != "projects" && id != "" && !listed {
+			out = append(out, evidence.Ancestor{ID: id, Type: strings.TrimSuffix(kind, "s"), Policy: evidence.Known(p, extreme)})
+		}
+	}
+	return out
 }
 
 // askedAbout lists the members whose access matters to the verdict.
@@ -305,19 +336,11 @@ func (in *Invocation) withLayer(s evidence.Snapshot, i int, p *iampb.Policy) evi
 	return s
 }
 
-// withAncestors returns the evidence with a project's policy and empty ones
-// above it: of what the deny policies hang on, or of an organization that no
-// document names.
-func (in *Invocation) withAncestors(s evidence.Snapshot, p *iampb.Policy, denying bool) evidence.Snapshot {
-	none := evidence.Known(&iampb.Policy{}, extreme)
-	list := []evidence.Ancestor{{ID: in.projectName().ID, Type: "project", Policy: evidence.Known(p, extreme)}}
-	for _, d := range in.question(in.permission, in.identity).Deny {
-		kind, id, ok := strings.Cut(d.Point, "/")
-		if denying && ok && kind != "projects" {
-			list = append(list, evidence.Ancestor{ID: id, Type: strings.TrimSuffix(kind, "s"), Policy: none})
-		}
-	}
-	s.Ancestors = evidence.Known(append(list, evidence.Ancestor{ID: "0", Type: "organization", Policy: none}), extreme)
+// withAncestors returns the evidence with a project's policy and what is above
+// it.
+func (in *Invocation) withAncestors(s evidence.Snapshot, p *iampb.Policy, above []evidence.Ancestor) evidence.Snapshot {
+	project := evidence.Ancestor{ID: in.projectName().ID, Type: "project", Policy: evidence.Known(p, extreme)}
+	s.Ancestors = evidence.Known(slices.Concat([]evidence.Ancestor{project}, above), extreme)
 	return s
 }
 

@@ -261,10 +261,22 @@ func (q *inquiry) layers(key string, own *policy, permission string) []*policy {
 		}
 		out = append(out, n.policy)
 	}
-	if q.above[len(q.above)-1].kind == "folder" {
+	if q.cutShort() {
 		out = append(out, unread(usual, "the ancestors above"))
 	}
 	return out
+}
+
+// cutShort says whether policies above the listed ones exist: a folder is in an
+// organization, and what a deny policy hangs on may be above the service too.
+func (q *inquiry) cutShort() bool {
+	switch q.above[len(q.above)-1].kind {
+	case "organization":
+		return false
+	case "folder":
+		return true
+	}
+	return slices.ContainsFunc(q.deny, func(d denial) bool { return !strings.HasPrefix(d.on, "projects/") })
 }
 
 func (q *inquiry) granted(layers []*policy, permission, caller string) bool {
