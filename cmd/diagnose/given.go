@@ -24,6 +24,13 @@ type arguments struct {
 	files  []evidence.Given
 }
 
+// A handed question is what is to be judged where it does not stand on a command line:
+// documents that were read, and a live target, "" where there is none.
+type handed struct {
+	evidence evidence.Snapshot
+	target   string
+}
+
 // sortArguments tells cases, live targets and documents apart. A name that is
 // there is a file.
 func (in *input) sortArguments(args []string) (arguments, error) {
@@ -144,6 +151,10 @@ func (in *input) gatherGiven(ctx context.Context, args []string) (evidence.Snaps
 	}
 	if err := over.Add(given.files); err != nil {
 		return s, hintOf(err)
+	}
+	if g := in.app.handed; g != nil {
+		given.target = g.target
+		over.Replace(g.evidence)
 	}
 	if strings.Contains(given.target, "://") && (over.Service.Known() || over.Function.Known()) && in.url == "" {
 		in.url, given.target = given.target, "" // the documents of the target are there

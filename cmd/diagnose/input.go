@@ -124,7 +124,7 @@ func (in *input) any() bool {
 			return true
 		}
 	}
-	return in.env != "" || in.url+in.method+in.source+in.member+in.client != "" || len(in.headers) > 0
+	return in.app.handed != nil || in.env != "" || in.url+in.method+in.source+in.member+in.client != "" || len(in.headers) > 0
 }
 
 // load reads a case from disk or from the embedded ones.

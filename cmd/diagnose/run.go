@@ -46,17 +46,16 @@ type app struct {
 	quiet, verbose        bool
 	code                  int
 	mu                    sync.Mutex // guards Stderr while calls run at the same time
+
+	// handed is evidence that stands in place of arguments, nil where those say
+	// what to judge.
+	handed *handed
 }
 
 // Main runs the command line and returns the exit code.
 func Main(ctx context.Context, p Process) int {
 	a := &app{Process: p}
-	root := a.root()
-	root.SetArgs(a.withCommand(root, p.Args))
-	root.SetIn(p.Stdin)
-	root.SetOut(p.Stdout)
-	root.SetErr(p.Stderr)
-	err := root.ExecuteContext(ctx)
+	err := a.run(ctx)
 	switch {
 	case err == nil:
 		return a.code
@@ -78,6 +77,16 @@ func Main(ctx context.Context, p Process) int {
 		return exitOpen
 	}
 	return exitUsage
+}
+
+// run runs the command that the arguments name.
+func (a *app) run(ctx context.Context) error {
+	root := a.root()
+	root.SetArgs(a.withCommand(root, a.Args))
+	root.SetIn(a.Stdin)
+	root.SetOut(a.Stdout)
+	root.SetErr(a.Stderr)
+	return root.ExecuteContext(ctx)
 }
 
 // A hinted error tells what to do next.
@@ -198,7 +207,7 @@ func (a *app) pipedAlone() []string {
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.invokeCommand(), a.tokenCommand(), a.whoCommand(), a.captureCommand(), a.gateCommand(), a.scanCommand(),
-		a.checksCommand(), a.explainCommand(), a.demoCommand(), a.versionCommand(),
+		a.checksCommand(), a.explainCommand(), a.mcpCommand(), a.demoCommand(), a.versionCommand(),
 	}
 }
 

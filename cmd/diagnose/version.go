@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime/debug"
 
@@ -16,22 +17,25 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "The version of diagnose and of its role table", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			v, revision := version, ""
+			revision := ""
 			if info, ok := debug.ReadBuildInfo(); ok {
-				if v == "" {
-					v = info.Main.Version
-				}
 				for _, s := range info.Settings {
 					if s.Key == "vcs.revision" {
 						revision = " " + s.Value
 					}
 				}
 			}
-			if v == "" {
-				v = "(devel)"
-			}
-			_, err := fmt.Fprintf(a.Stdout, "diagnose %s%s, predefined roles of %s\n", v, revision, iam.TableDate())
+			_, err := fmt.Fprintf(a.Stdout, "diagnose %s%s, predefined roles of %s\n", release(), revision, iam.TableDate())
 			return err
 		},
 	}
+}
+
+// release is the version of this binary.
+func release() string {
+	v := version
+	if info, ok := debug.ReadBuildInfo(); ok && v == "" {
+		v = info.Main.Version
+	}
+	return cmp.Or(v, "(devel)")
 }
