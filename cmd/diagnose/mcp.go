@@ -87,6 +87,9 @@ func (s *agentServer) ask(ctx context.Context, h *handed, stdin io.Reader, args 
 
 // teach puts an error and its hints into one text without secrets.
 func teach(err error) error {
+	if errors.Is(err, errAskRoots) {
+		return err
+	}
 	text := err.Error()
 	var h *hinted
 	if errors.As(err, &h) {

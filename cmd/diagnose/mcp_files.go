@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,27 +17,42 @@ import (
 	"diagnose/internal/evidence"
 )
 
+// A reading is what one call may read.
+type reading struct {
+	roots []string
+	err   error // why there are none
+}
+
 // errNoRoots refuses paths where no folder is allowed.
 var errNoRoots = errors.New("no folder may be read: the client names no roots, and the server was started without --root. Give the contents as documents instead")
 
-// allowed lists the folders below which files may be read.
-func (s *agentServer) allowed(ctx context.Context, session *mcp.ServerSession) ([]string, error) {
-	roots := s.roots
-	if p := session.InitializeParams(); len(roots) == 0 && p != nil && p.Capabilities != nil && p.Capabilities.RootsV2 != nil {
-		list, err := session.ListRoots(ctx, nil)
-		if err != nil {
-			return nil, fmt.Errorf("asking the client for its roots: %w", err)
-		}
-		for _, r := range list.Roots {
-			if u, err := url.Parse(r.URI); err == nil && u.Scheme == "file" && u.Path != "" {
-				roots = append(roots, filepath.FromSlash(u.Path))
-			}
+// errAskRoots says that the client must first name its roots.
+var errAskRoots = errors.New("the client has not named its roots")
+
+// rootsRequest is the key of that question.
+const rootsRequest = "roots"
+
+// reading lists the folders below which a call may read files: those of
+// --root, or else those that the client names.
+func (s *agentServer) reading(r *mcp.CallToolRequest) reading {
+	if len(s.roots) > 0 {
+		return reading{roots: s.roots}
+	}
+	p := r.Session.InitializeParams()
+	list, answered := r.Params.InputResponses[rootsRequest].(*mcp.ListRootsResult)
+	switch {
+	case p == nil || p.Capabilities == nil || p.Capabilities.RootsV2 == nil:
+		return reading{err: errNoRoots}
+	case !answered:
+		return reading{err: errAskRoots}
+	}
+	out := reading{err: errNoRoots}
+	for _, r := range list.Roots {
+		if u, err := url.Parse(r.URI); err == nil && u.Scheme == "file" && u.Path != "" {
+			out.roots, out.err = append(out.roots, filepath.FromSlash(u.Path)), nil
 		}
 	}
-	if len(roots) == 0 {
-		return nil, errNoRoots
-	}
-	return roots, nil
+	return out
 }
 
 // A place is a file or folder below an allowed folder, opened so that no link
@@ -50,10 +64,13 @@ type place struct {
 	info fs.FileInfo
 }
 
-// openBelow opens the place that a path names: relative to an allowed folder, or
+// open opens the place that a path names: relative to an allowed folder, or
 // absolute and below one.
-func openBelow(roots []string, name string) (*place, error) {
-	for _, dir := range roots {
+func (r reading) open(name string) (*place, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	for _, dir := range r.roots {
 		whole, err := filepath.Abs(dir)
 		if err != nil {
 			return nil, err
@@ -80,7 +97,7 @@ func openBelow(roots []string, name string) (*place, error) {
 			return nil, fmt.Errorf("%s cannot be read below the allowed folder %s", name, dir)
 		}
 	}
-	return nil, fmt.Errorf("%s: no such file below %s, and nothing else may be read", name, strings.Join(roots, ", "))
+	return nil, fmt.Errorf("%s: no such file below %s, and nothing else may be read", name, strings.Join(r.roots, ", "))
 }
 
 // read reads a file, of which size bounds the bytes.
@@ -100,16 +117,10 @@ func (p *place) read(size int64) ([]byte, error) {
 
 // evidence reads what paths and documents say of one invocation. The documents
 // count where both say something.
-func (s *agentServer) evidence(ctx context.Context, session *mcp.ServerSession, paths []string, documents map[string]string) (evidence.Snapshot, error) {
-	var out evidence.Snapshot
-	if len(paths) > 0 {
-		roots, err := s.allowed(ctx, session)
-		if err != nil {
-			return out, err
-		}
-		if out, err = readPlaces(roots, paths); err != nil {
-			return out, err
-		}
+func (r reading) evidence(paths []string, documents map[string]string) (evidence.Snapshot, error) {
+	out, err := r.places(paths)
+	if err != nil {
+		return out, err
 	}
 	if len(documents) == 0 {
 		return out, nil
@@ -133,12 +144,12 @@ func (s *agentServer) evidence(ctx context.Context, session *mcp.ServerSession, 
 	return out, nil
 }
 
-// readPlaces reads files and folders of documents.
-func readPlaces(roots, paths []string) (evidence.Snapshot, error) {
+// places reads files and folders of documents.
+func (r reading) places(paths []string) (evidence.Snapshot, error) {
 	var out evidence.Snapshot
 	var files []evidence.Given
 	for _, name := range paths {
-		p, err := openBelow(roots, name)
+		p, err := r.open(name)
 		if err != nil {
 			return out, err
 		}

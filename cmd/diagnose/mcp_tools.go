@@ -24,8 +24,8 @@ func (s *agentServer) addTools(server *mcp.Server) {
 		"Who can invoke a Cloud Run service or Cloud Function, through which binding on which resource? Needs the service and its policy; "+
 			"policies above it, deny policies and groups make the answer complete.", s.who)
 	addTool(s, server, "judge_change", "Does this change open or break a service?",
-		"Would a planned change open a service to the world or cut off a caller? Takes a Terraform plan (terraform show -json), a folder of "+
-			"Terraform or YAML, or one such document.", s.change)
+		"Would a planned change open a service to the world or cut off a caller? Takes a Terraform plan (terraform show "+
+			"-json), or a Cloud Run service, function or IAM policy in YAML or JSON.", s.change)
 	addTool(s, server, "explain", "What does this check, rule or status mean?",
 		"Explain a check or rule by its ID, an HTTP status or a log text: what it means, why it happens, the fix, and the source of the rule.", s.explain)
 	addTool(s, server, "decode_token", "What is this token?",
@@ -33,12 +33,15 @@ func (s *agentServer) addTools(server *mcp.Server) {
 }
 
 // addTool offers one question, which only reads.
-func addTool[In, Out any](s *agentServer, server *mcp.Server, name, title, description string, answer func(context.Context, *mcp.ServerSession, In) (Out, error)) {
+func addTool[In, Out any](s *agentServer, server *mcp.Server, name, title, description string, answer func(context.Context, reading, In) (Out, error)) {
 	open := s.live
 	tool := &mcp.Tool{Name: name, Title: title, Description: description,
 		Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true, IdempotentHint: true, OpenWorldHint: &open}}
 	mcp.AddTool(server, tool, func(ctx context.Context, r *mcp.CallToolRequest, in In) (*mcp.CallToolResult, Out, error) {
-		out, err := answer(ctx, r.Session, in)
+		out, err := answer(ctx, s.reading(r), in)
+		if errors.Is(err, errAskRoots) {
+			return &mcp.CallToolResult{InputRequests: mcp.InputRequestMap{rootsRequest: &mcp.ListRootsParams{}}}, out, nil
+		}
 		return nil, out, err
 	})
 }
@@ -53,7 +56,7 @@ type aboutInvocation struct {
 }
 
 // hand reads what a question is about.
-func (s *agentServer) hand(ctx context.Context, session *mcp.ServerSession, in aboutInvocation) (*handed, []string, error) {
+func (s *agentServer) hand(files reading, in aboutInvocation) (*handed, []string, error) {
 	if len(in.Paths)+len(in.Documents) == 0 && in.Target == "" {
 		return nil, nil, errors.New(`nothing to judge was given. Give documents, as {"documents": {"curl.txt": "curl https://…", "answer.http": "HTTP/2 403 …"}}, or paths`)
 	}
@@ -69,7 +72,7 @@ func (s *agentServer) hand(ctx context.Context, session *mcp.ServerSession, in a
 		args = args[:1]
 		args = flags(args, "project", in.Project, "region", in.Region)
 	}
-	e, err := s.evidence(ctx, session, in.Paths, in.Documents)
+	e, err := files.evidence(in.Paths, in.Documents)
 	if err != nil {
 		return nil, nil, teach(err)
 	}
@@ -98,12 +101,12 @@ type judgeIn struct {
 	Strict    bool   `json:"strict,omitempty" jsonschema:"accept no assumption: answer undetermined instead"`
 }
 
-func (s *agentServer) judge(ctx context.Context, session *mcp.ServerSession, in judgeIn) (judgeOut, error) {
+func (s *agentServer) judge(ctx context.Context, files reading, in judgeIn) (judgeOut, error) {
 	asked := in.aboutInvocation
 	if in.URL+in.Principal != "" && len(asked.Paths)+len(asked.Documents) == 0 && asked.Target == "" {
 		asked.Documents = map[string]string{"request.json": "{}"}
 	}
-	h, args, err := s.hand(ctx, session, asked)
+	h, args, err := s.hand(files, asked)
 	if err != nil {
 		return judgeOut{}, err
 	}
@@ -118,8 +121,8 @@ func (s *agentServer) judge(ctx context.Context, session *mcp.ServerSession, in 
 	return shortVerdict(report, s.kept.keep(report))
 }
 
-func (s *agentServer) who(ctx context.Context, session *mcp.ServerSession, in aboutInvocation) (whoOut, error) {
-	h, args, err := s.hand(ctx, session, in)
+func (s *agentServer) who(ctx context.Context, files reading, in aboutInvocation) (whoOut, error) {
+	h, args, err := s.hand(files, in)
 	if err != nil {
 		return whoOut{}, err
 	}
@@ -136,7 +139,7 @@ type changeIn struct {
 	Target   string `json:"target,omitempty" jsonschema:"the resource that a policy alone is for: a service, function, project, folder or organization"`
 }
 
-func (s *agentServer) change(ctx context.Context, session *mcp.ServerSession, in changeIn) (changeOut, error) {
+func (s *agentServer) change(ctx context.Context, files reading, in changeIn) (changeOut, error) {
 	data := []byte(in.Document)
 	switch {
 	case in.Path == "" && in.Document == "":
@@ -144,11 +147,7 @@ func (s *agentServer) change(ctx context.Context, session *mcp.ServerSession, in
 	case in.Path != "" && in.Document != "":
 		return changeOut{}, errors.New("give path or document, not both")
 	case in.Path != "":
-		roots, err := s.allowed(ctx, session)
-		if err != nil {
-			return changeOut{}, err
-		}
-		p, err := openBelow(roots, in.Path)
+		p, err := files.open(in.Path)
 		if err != nil {
 			return changeOut{}, err
 		}
@@ -176,7 +175,7 @@ type explainOut struct {
 	Text string `json:"text" jsonschema:"Markdown"`
 }
 
-func (s *agentServer) explain(ctx context.Context, _ *mcp.ServerSession, in explainIn) (explainOut, error) {
+func (s *agentServer) explain(ctx context.Context, _ reading, in explainIn) (explainOut, error) {
 	text, _, err := s.ask(ctx, nil, nil, "explain", "--format=markdown", "--", in.Topic)
 	return explainOut{string(text)}, err
 }
@@ -187,14 +186,10 @@ type tokenIn struct {
 	Audience string `json:"audience,omitempty" jsonschema:"the URL or custom audience that the token must be for"`
 }
 
-func (s *agentServer) token(ctx context.Context, session *mcp.ServerSession, in tokenIn) (tokenOut, error) {
+func (s *agentServer) token(ctx context.Context, files reading, in tokenIn) (tokenOut, error) {
 	data := []byte(in.Token)
 	if in.Path != "" {
-		roots, err := s.allowed(ctx, session)
-		if err != nil {
-			return tokenOut{}, err
-		}
-		p, err := openBelow(roots, in.Path)
+		p, err := files.open(in.Path)
 		if err != nil {
 			return tokenOut{}, err
 		}
