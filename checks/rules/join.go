@@ -27,7 +27,7 @@ func (x *Index) addPolicy(p *estate.Policy) {
 
 // stray reports whether it is not known what a policy is of.
 func (x *Index) stray(p *estate.Policy) bool {
-	return idUnknown(x.canonical(p.Resource)) && nodeName(p.Resource) == "" && x.targetOf(p) == nil
+	return !whole(p.Resource) && nodeName(p.Resource) == "" && x.targetOf(p) == nil
 }
 
 // key names what a policy is of.
@@ -48,6 +48,8 @@ func (x *Index) key(p *estate.Policy) string {
 		return nodeKey(x.node(nodeName(name), p.Root))
 	case idUnknown(name) && p.Where.Address != "":
 		return strings.TrimPrefix(name[strings.LastIndexByte(name, '/')+1:], "-")
+	case !whole(name) && p.Where.Address != "" && x.targets[name] != nil:
+		return p.Where.Address // the target that has this name need not be the one
 	case !whole(name) && p.Root != "":
 		return name + " of " + p.Root
 	}
@@ -74,7 +76,7 @@ func (x *Index) targetOf(p *estate.Policy) *target {
 		return x.functions[name]
 	}
 	t := x.targets[name]
-	if t == nil || !whole(name) && t.Root != p.Root || idUnknown(name) && p.Where.Address != "" {
+	if t == nil || !whole(name) && (t.Root != p.Root || p.Where.Address != "") {
 		return nil
 	}
 	return t

@@ -254,17 +254,30 @@ func (s *scope) provider(b *block) Defaults {
 	if e := b.attributes["provider"]; e != nil {
 		name = providerName(e)
 	}
-	if d, ok := s.providers[name]; ok {
-		return d
-	}
-	return s.r.environment()
+	return s.providerNamed(name)
 }
 
-// providerName is how an expression names a provider: "google.eu".
+// providerNamed is a configuration of the provider. One without an alias that
+// is configured nowhere has what the environment gives.
+func (s *scope) providerNamed(name string) Defaults {
+	d, ok := s.providers[name]
+	if !ok && name != "" && !strings.Contains(name, ".") {
+		d = s.r.environment()
+		d.provider = name
+	}
+	return d
+}
+
+// providerName is how an expression names a provider: "google.eu"; "" where
+// that is not known.
 func providerName(e hcl.Expression) string {
 	t, diags := hcl.AbsTraversalForExpr(e)
 	if diags.HasErrors() {
-		return ""
+		v, diags := e.Value(nil)
+		if diags.HasErrors() || !v.IsWhollyKnown() || v.IsNull() || v.Type() != cty.String {
+			return ""
+		}
+		return v.AsString() // as before Terraform 0.12
 	}
 	if alias := step(t, 1); alias != "" {
 		return t.RootName() + "." + alias
@@ -286,6 +299,9 @@ func (s *scope) readProviders(given map[string]Defaults) {
 			name += "." + alias
 		}
 		d := s.r.environment()
+		if b.attributes["for_each"] == nil {
+			d.provider = s.prefix + name // else there are several, in OpenTofu
+		}
 		for attribute, into := range map[string]*string{"project": &d.Project, "region": &d.Region} {
 			if e := b.attributes[attribute]; e != nil {
 				*into = s.text(e, nil)
@@ -312,12 +328,7 @@ func (s *scope) passed(b *block) map[string]Defaults {
 		return out
 	}
 	for _, p := range pairs {
-		name, from := providerName(p.Key), providerName(p.Value)
-		if d, ok := s.providers[from]; ok {
-			out[name] = d
-		} else {
-			out[name] = s.r.environment()
-		}
+		out[providerName(p.Key)] = s.providerNamed(providerName(p.Value))
 	}
 	return out
 }

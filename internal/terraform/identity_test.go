@@ -165,3 +165,112 @@ func TestReplaced(t *testing.T) {
 		}
 	}
 }
+
+// A resource of a plan is in the project of its own provider, and in none where
+// the plan does not tell that: "shop" and "x-${var.env}" look alike there.
+func TestProvidersInPlans(t *testing.T) {
+	const providers = `{"google":{"name":"google","expressions":{"project":{"references":["var.env"]}}},
+"google.eu":{"name":"google","alias":"eu","expressions":{"project":{"constant_value":"shop-eu"}}},
+"google.seen":{"name":"google","alias":"seen","expressions":{"project":{"references":["local.project"]}}},
+"module.a:google":{"name":"google","module_address":"module.a","expressions":{"project":{"constant_value":"shop-a"}}}}`
+	const web, grant = `{"location":"l","name":"web"%s}`, `{"location":"l","name":"web","role":"roles/run.invoker","member":"allUsers"}`
+	of := func(key, resource string) string {
+		return strings.Replace(resource, "{", `{"provider_config_key":"`+key+`",`, 1)
+	}
+	service := func(name, key, project string) [2]string {
+		return [2]string{change(run, name, made, "null", fmt.Sprintf(web, project), "{}"), of(key, config(run, name, `"name":{"constant_value":"web"}`))}
+	}
+	member := func(name, key string) [2]string {
+		return [2]string{change(runMember, name, made, "null", grant, `{"project":true}`), of(key, config(runMember, name, `"name":{"constant_value":"web"}`))}
+	}
+	for _, tt := range []struct {
+		name      string
+		resources [][2]string
+		want      string
+	}{
+		{"a literal", [][2]string{service("a", "google.eu", ""), member("m", "google.eu")}, "shop-eu/web public"},
+		{"a variable alone", [][2]string{service("a", "google", ""), member("m", "google")}, "-/web public"},
+		{"what the provider puts in", [][2]string{service("a", "google.seen", `,"project":"shop-seen"`), member("m", "google.seen")}, "shop-seen/web public"},
+		{"two providers, one not known", [][2]string{service("a", "google.eu", ""), member("m", "google")}, "shop-eu/web unknown"},
+		{"two providers, none known", [][2]string{service("a", "google.seen", ""), member("m", "google")}, "-/web unknown"},
+		{"two services of one name", [][2]string{service("a", "google", ""), service("b", "google.seen", ""), member("m", "google.seen")}, "-/web; -/web public"},
+		{"two services, each with its grant", [][2]string{service("a", "google", ""), service("b", "google.eu", ""), member("m", "google"), member("n", "google.eu")},
+			"-/web public; shop-eu/web public"},
+		{"a provider that is seen with two projects", [][2]string{service("a", "google.seen", `,"project":"one"`), service("b", "google.seen", `,"project":"two"`), member("m", "google.seen")},
+			"one/web unknown; two/web unknown"},
+		{"a provider of a module", [][2]string{service("a", "module.a:google", ""), member("m", "module.a:google")}, "shop-a/web public"},
+		{"a provider that the plan does not have", [][2]string{service("a", "module.b:google", ""), member("m", "module.b:google")}, "-/web public"},
+		{"a plan that does not say which", [][2]string{service("a", "", ""), member("m", "")}, "-/web unknown"},
+	} {
+		var changes, configs []string
+		for _, r := range tt.resources {
+			changes, configs = append(changes, r[0]), append(configs, r[1])
+		}
+		p, err := terraform.ReadPlan([]byte(`{"format_version":"1.2","variables":{"env":{"value":"prod"}},"resource_changes":[`+strings.Join(changes, ",")+
+			`],"configuration":{"provider_config":`+providers+`,"root_module":{"resources":[`+strings.Join(configs, ",")+`]}}}`), "plan.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := openness(p.After); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+// So it is in configuration, where providers have values or not.
+func TestProvidersInConfiguration(t *testing.T) {
+	const providers = "variable \"one\" {}\nvariable \"two\" {}\nprovider \"google\" {\n  project = var.one\n}\n" +
+		"provider \"google\" {\n  alias = \"eu\"\n  project = var.two\n}\nprovider \"google\" {\n  alias = \"it\"\n  project = \"shop-it\"\n}\n"
+	with := func(provider, kind, name, rest string) string {
+		return fmt.Sprintf("resource %q %q {\n  provider = %s\n  name = \"web\"\n  location = \"l\"\n%s}\n", kind, name, provider, rest)
+	}
+	service := func(name, provider string) string { return with(provider, run, name, "") }
+	member := func(name, provider string) string {
+		return with(provider, runMember, name, "  role = \"roles/run.invoker\"\n  member = \"allUsers\"\n")
+	}
+	for name, tt := range map[string]struct{ config, want string }{
+		"one provider":                  {service("a", "google") + member("m", "google"), "-/web public"},
+		"another provider":              {service("a", "google") + member("m", "google.eu"), "-/web unknown"},
+		"a provider with a project":     {service("a", "google.it") + member("m", "google.it"), "shop-it/web public"},
+		"a known one and an unknown":    {service("a", "google.it") + member("m", "google.eu"), "shop-it/web unknown"},
+		"a provider before 0.12":        {service("a", `"google.it"`) + member("m", `"google.it"`), "shop-it/web public"},
+		"two services of one name":      {service("a", "google") + service("b", "google.eu") + member("m", "google.eu"), "-/web unknown; -/web public"},
+		"a provider that is nowhere":    {service("a", "google.no") + member("m", "google.nowhere"), "-/web unknown"},
+		"one of the environment":        {service("a", "google-beta") + member("m", "google-beta"), "-/web public"},
+		"the environment and a project": {service("a", "google.it") + member("m", "google-beta"), "shop-it/web unknown"},
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "main.tf"), []byte(providers+tt.config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := terraform.ReadConfiguration(dir)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got := openness(c.Estate); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+}
+
+// openness says of each service whether anyone may invoke it: "PROJECT/ID
+// public", or "unknown".
+func openness(e *estate.Estate) string {
+	var out []string
+	for _, t := range e.Targets {
+		parts := strings.Split(t.Name, "/")
+		s := parts[4] + "/" + parts[len(parts)-1]
+		o := rules.Options{Now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), Expectations: []rules.Expectation{{Principal: "allUsers", Target: t.Where.Address}}}
+		for _, f := range rules.Judge(e, o).Findings {
+			switch {
+			case f.Rule != "access-expectation":
+			case f.Unknown:
+				s += " unknown"
+			default:
+				s += " public"
+			}
+		}
+		out = append(out, s)
+	}
+	return strings.Join(out, "; ")
+}

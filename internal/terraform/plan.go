@@ -128,12 +128,7 @@ func (r *reader) read() {
 	if r.plan.PriorState != nil && r.plan.PriorState.Values != nil {
 		r.addState(r.plan.PriorState.Values.RootModule, true)
 	}
-	d := r.defaults()
-	for _, list := range [][]*Resource{r.before, r.gone, r.data, r.all} {
-		for _, x := range list {
-			x.Defaults = d
-		}
-	}
+	r.readProviders()
 	for _, x := range r.data {
 		r.resolve(x) // first: policies refer to them
 	}
@@ -249,47 +244,4 @@ func withoutIndexes(address string) string {
 		}
 	}
 	return b.String()
-}
-
-// defaults are those of the provider's configuration.
-func (r *reader) defaults() Defaults {
-	var d Defaults
-	if r.plan.Config == nil {
-		return d
-	}
-	for _, key := range []string{"google", "google-beta"} {
-		p := r.plan.Config.ProviderConfigs[key]
-		if p == nil {
-			continue
-		}
-		for _, x := range []struct {
-			attribute string
-			into      *string
-		}{{"project", &d.Project}, {"region", &d.Region}} {
-			if e := p.Expressions[x.attribute]; e != nil && e.ExpressionData != nil && *x.into == "" {
-				*x.into = r.constant(e)
-			}
-		}
-	}
-	return d
-}
-
-// constant is the value of an expression that is a literal or a variable of
-// the root module, "" where it is neither.
-func (r *reader) constant(e *tfjson.Expression) string {
-	if s, ok := e.ConstantValue.(string); ok {
-		return s
-	}
-	for _, ref := range e.References {
-		name, ok := strings.CutPrefix(ref, "var.")
-		if !ok {
-			continue
-		}
-		if v := r.plan.Variables[name]; v != nil {
-			if s, ok := v.Value.(string); ok {
-				return s
-			}
-		}
-	}
-	return ""
 }
