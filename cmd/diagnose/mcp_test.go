@@ -16,17 +16,25 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"diagnose/fixtures"
+	"diagnose/internal/gather/gathertest"
 )
 
 // agent starts diagnose mcp, which TestMain puts into PATH, and connects the
 // SDK's client to it over real pipes.
 func agent(t *testing.T, roots []string, args ...string) *mcp.ClientSession {
 	t.Helper()
+	return agentWith(t, nil, roots, args...)
+}
+
+// agentWith does it with variables in the server's environment.
+func agentWith(t *testing.T, env, roots []string, args ...string) *mcp.ClientSession {
+	t.Helper()
 	client := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil)
 	for _, r := range roots {
 		client.AddRoots(&mcp.Root{URI: "file://" + r})
 	}
 	cmd := exec.Command("diagnose", append([]string{"mcp"}, args...)...)
+	cmd.Env = append(os.Environ(), env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	session, err := client.Connect(t.Context(), &mcp.CommandTransport{Command: cmd}, nil)
@@ -332,5 +340,27 @@ func TestWhatAgentsFind(t *testing.T) {
 	p, err := s.GetPrompt(t.Context(), &mcp.GetPromptParams{Name: "why_refused", Arguments: map[string]string{"evidence": "HTTP 403"}})
 	if err != nil || !strings.Contains(p.Messages[0].Content.(*mcp.TextContent).Text, "HTTP 403") {
 		t.Errorf("prompt: %+v, %v", p, err)
+	}
+}
+
+// With --live, and only then, a tool reads a target from the APIs.
+func TestAgentsReadLiveTargets(t *testing.T) {
+	server := gathertest.Start(t, world(audience))
+	env := []string{emulatorVariable + "=" + server.Address}
+	args := map[string]any{"target": "orders", "project": "shop", "region": "europe-west1", "principal": ann}
+	s := agentWith(t, env, nil, "--live")
+	if got := answer[judgeOut](t, s, "judge_invocation", args); got.Decision != "allowed" {
+		t.Errorf("live: %+v, want allowed", got)
+	}
+	args["target"] = "nosuch"
+	if text, failed := call(t, s, "judge_invocation", args); !failed || !strings.Contains(text, "nosuch") {
+		t.Errorf("live: %s, want an error that names nosuch", text)
+	}
+	calls := len(server.Requests())
+	if text, failed := call(t, agentWith(t, env, nil), "judge_invocation", args); !failed {
+		t.Errorf("without --live: %s, want an error", text)
+	}
+	if n := len(server.Requests()); n != calls {
+		t.Errorf("without --live %d calls were made", n-calls)
 	}
 }
