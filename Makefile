@@ -1,10 +1,16 @@
 GO ?= go
 BIN := bin/diagnose
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+# The same source gives the same bytes, wherever it is built.
+BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
-.PHONY: build test lint demo bench fuzz clean
+.PHONY: build install test lint demo bench fuzz module clean
 
 build: ## build bin/diagnose
-	$(GO) build -o $(BIN) ./cmd/diagnose
+	CGO_ENABLED=0 $(GO) build $(BUILD) -o $(BIN) ./cmd/diagnose
+
+install: ## install diagnose into GOBIN, or else GOPATH/bin
+	CGO_ENABLED=0 $(GO) install $(BUILD) ./cmd/diagnose
 
 demo: build ## a denied, an allowed and an undetermined case, and a list of all others
 	@$(BIN) demo
@@ -28,5 +34,10 @@ fuzz: ## each fuzz target for a while
 	  for f in $$($(GO) test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz'); do \
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-20s} $$p || exit 1; done; done
 
+module: ## give the module its published path: make module MODULE=github.com/OWNER/diagnose
+	.ci/module "$(MODULE)"
+	$(GO) vet ./...
+	$(MAKE) test
+
 clean:
-	rm -rf bin
+	rm -rf bin dist

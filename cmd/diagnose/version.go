@@ -17,15 +17,15 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "The version of diagnose and of its role table", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			revision := ""
+			built := ""
 			if info, ok := debug.ReadBuildInfo(); ok {
 				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" {
-						revision = " " + s.Value
+					if s.Key == "vcs.revision" || s.Key == "vcs.time" {
+						built += " " + s.Value
 					}
 				}
 			}
-			_, err := fmt.Fprintf(a.Stdout, "diagnose %s%s, predefined roles of %s\n", release(), revision, iam.TableDate())
+			_, err := fmt.Fprintf(a.Stdout, "diagnose %s%s, predefined roles of %s\n", release(), built, iam.TableDate())
 			return err
 		},
 	}
