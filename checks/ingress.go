@@ -29,7 +29,7 @@ which is not logged, whatever token it has.`,
 		if !known {
 			return unknown("the ingress setting was not read"+reasonOf(in.Service), in.describe()...)
 		}
-		from := fmt.Sprintf("ingress %s, the request comes from %s", setting.String(), in.originWord())
+		from := fmt.Sprintf("ingress %s, the request comes from %s", setting.String(), in.origin.Word())
 		if why, ok := in.admitted(setting); ok {
 			return pass(from+why, src)
 		}
@@ -39,7 +39,7 @@ which is not logged, whatever token it has.`,
 			f.Fixes = in.ingressFixes(setting)
 			return f
 		}
-		f := fail("ingress is "+setting.String()+", which does not admit a request from "+in.originWord()+in.whyOutside(setting), notFound, src)
+		f := fail("ingress is "+setting.String()+", which does not admit a request from "+in.origin.Word()+in.whyOutside(setting), notFound, src)
 		if in.gen1 {
 			f.Answer.Also = []int{403}
 		}
@@ -62,26 +62,17 @@ func (in *Invocation) ingress() (gcp.Ingress, evidence.Source, bool) {
 	return 0, evidence.Source{}, false
 }
 
-// admitted applies the table of https://docs.cloud.google.com/run/docs/securing/ingress.
+// admitted says whether ingress admits the request, and in a few words why
+// where that is not plain.
 func (in *Invocation) admitted(setting gcp.Ingress) (why string, ok bool) {
-	switch setting {
-	case gcp.IngressAll:
-		return "", true
-	case gcp.IngressNone:
+	switch {
+	case in.origin != evidence.GoogleService || setting == gcp.IngressAll:
+	case in.host.Kind == gcp.CustomHost || in.gen1Push():
 		return "", false
+	case setting != gcp.IngressNone:
+		why = " of the same project, on the default URL"
 	}
-	switch in.origin {
-	case evidence.VPC, evidence.InternalLoadBalancer, evidence.Perimeter:
-		return "", true
-	case evidence.GoogleService:
-		if in.host.Kind == gcp.CustomHost || in.gen1Push() {
-			return "", false
-		}
-		return " of the same project, on the default URL", true
-	case evidence.LoadBalancer:
-		return "", setting == gcp.IngressInternalAndLoadBalancer
-	}
-	return "", false
+	return why, in.origin.Passes(setting)
 }
 
 // gen1Push reports whether Pub/Sub or Eventarc sends the request to a gen1
@@ -103,24 +94,6 @@ func (in *Invocation) whyOutside(setting gcp.Ingress) string {
 		return ": an external load balancer needs internal-and-cloud-load-balancing"
 	}
 	return "; no token changes that"
-}
-
-func (in *Invocation) originWord() string {
-	switch in.origin {
-	case evidence.Internet:
-		return "the internet"
-	case evidence.VPC:
-		return "a VPC network of the project"
-	case evidence.LoadBalancer:
-		return "an external load balancer"
-	case evidence.InternalLoadBalancer:
-		return "an internal load balancer"
-	case evidence.GoogleService:
-		return "a Google service"
-	case evidence.Perimeter:
-		return "the VPC-SC perimeter"
-	}
-	return string(in.origin)
 }
 
 func (in *Invocation) ingressFixes(setting gcp.Ingress) []Fix {

@@ -27,7 +27,7 @@ func (in *Invocation) otherRequests() []possibility {
 	var out []possibility
 	for _, o := range evidence.Origins {
 		if o != in.origin {
-			out = append(out, suppose("the request comes from "+in.originWord(), "--source=SOURCE", func(r *evidence.Request) { r.Origin = o }))
+			out = append(out, suppose("the request comes from "+in.origin.Word(), "--source=SOURCE", func(r *evidence.Request) { r.Origin = o }))
 		}
 	}
 	for _, path := range []string{"/", "/healthz", "/other"} {

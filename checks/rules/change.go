@@ -1,14 +1,12 @@
 package rules
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
 	"diagnose/checks"
 	"diagnose/internal/estate"
-	"diagnose/internal/iam"
 )
 
 // changeRules are about a change before it is applied, and about what was
@@ -106,121 +104,6 @@ func conflict(a, b owner) string {
 		return "one owns all members of " + x.Role
 	}
 	return ""
-}
-
-var accessExpectation = Rule{
-	ID: "access-expectation", Title: "an expectation that is not met",
-	Severity: High, Confidence: checks.Documented,
-	Ref: accessPage,
-	Doc: `The configuration states who must, and who must not, be able to invoke what. The same engine that judges an invocation says
-otherwise for the state after the change. A principal with * is about every member granted that fits it; a target that
-matches nothing is a mistake in the configuration.`,
-	Run: func(x *Index) []Finding {
-		var out []Finding
-		for _, e := range x.Expectations {
-			found := false
-			for _, t := range x.order {
-				if !x.means(e, t) {
-					continue
-				}
-				found = true
-				out = append(out, x.expected(e, t)...)
-			}
-			if !found {
-				message := fmt.Sprintf("the configuration expects that %s %s invoke %s, but no such service is here", e.Principal, e.verb(), e.Target)
-				out = append(out, Finding{Resource: e.Target, Member: e.Principal, Where: e.Where, Message: message})
-			}
-		}
-		return out
-	},
-}
-
-// means reports whether an expectation is about a target.
-func (x *Index) means(e Expectation, t *target) bool {
-	return matches(e.Target, t.name, shortName(t.name), parse(t.full).ID, x.canonical(t.Function), t.Where.Address) ||
-		slices.Contains(t.URLs, e.Target)
-}
-
-func (e Expectation) verb() string {
-	if e.Allowed {
-		return "must"
-	}
-	return "must not"
-}
-
-// expected judges an expectation about one target: for each member granted
-// that its pattern fits, where it has one.
-func (x *Index) expected(e Expectation, t *target) []Finding {
-	members, open := []string{e.Principal}, ""
-	if strings.Contains(e.Principal, "*") {
-		members, open = x.fitting(e.Principal, t)
-	}
-	var out []Finding
-	for _, m := range members {
-		one := e
-		one.Principal = m
-		if f, bad := x.unexpected(one, t); bad {
-			out = append(out, f)
-		}
-	}
-	if len(out) > 0 || len(members) > 0 && open == "" || open == "" && !e.Allowed {
-		return out
-	}
-	f := aboutTarget(t, "%s %s be able to invoke %s, but no member that fits the pattern has access", e.Principal, e.verb(), shortName(t.name))
-	f.Member, f.Where = e.Principal, e.Where
-	if open != "" {
-		f.Message = fmt.Sprintf("%s %s be able to invoke %s, but it is unknown who has access: %s", e.Principal, e.verb(), shortName(t.name), open)
-		f.Severity, f.Unknown = Low, true
-	}
-	return []Finding{f}
-}
-
-// fitting lists the members granted on a target, on its IAP or above that a
-// pattern fits, those of listed groups too, and says why there may be more.
-func (x *Index) fitting(pattern string, t *target) (members []string, open string) {
-	d := x.door(t)
-	layers := d.Invoke.Layers
-	if t.behind() {
-		layers = d.IAP.Layers
-	}
-	for i, l := range layers {
-		if i == 0 && (l.Policy == nil || l.Reason != "") {
-			open = l.Reason
-		}
-		open = cmp.Or(l.Hidden, open)
-		for _, b := range l.Policy.GetBindings() {
-			for _, m := range b.GetMembers() {
-				for _, who := range append(slices.Clone(x.Groups[m]), m) {
-					if matches(pattern, who) {
-						members = append(members, who)
-					}
-				}
-			}
-		}
-	}
-	return sorted(members), open
-}
-
-func (x *Index) unexpected(e Expectation, t *target) (Finding, bool) {
-	d := x.decide(t, e.Principal)
-	want := iam.NotGranted
-	verb := e.verb()
-	if e.Allowed {
-		want = iam.Granted
-	}
-	if d.State == want {
-		return Finding{}, false
-	}
-	f := aboutTarget(t, "%s %s be able to invoke %s: %s", e.Principal, verb, shortName(t.name), x.because(t, d))
-	f.Member, f.Where = e.Principal, e.Where
-	if d.State == iam.Unknown {
-		f.Message = fmt.Sprintf("%s %s be able to invoke %s, but it is unknown whether that is so: %s", e.Principal, verb, shortName(t.name), d.Reason)
-		f.Severity, f.Unknown = Low, true
-	}
-	if e.Allowed {
-		f.propose = func() []repair { return []repair{x.grantInvoker(t, e.Principal)} }
-	}
-	return f, true
 }
 
 var policyLost = Rule{

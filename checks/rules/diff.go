@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -125,23 +124,4 @@ func (x *Index) openOf(name string) string {
 		}
 	}
 	return strings.Join(open, "; ")
-}
-
-// Draft states who may invoke what in an estate, and that nobody else from
-// outside may: expectations to be read, and kept where they are meant.
-func Draft(e *estate.Estate, o Options) []Expectation {
-	x := newIndex(e, o)
-	var out []Expectation
-	for _, t := range x.order {
-		holders := x.holders(t.name)
-		for _, m := range slices.Sorted(maps.Keys(holders)) {
-			if account(iam.ParseMember(m)) && x.decide(t, m).State == iam.Granted {
-				out = append(out, Expectation{Principal: m, Target: t.name, Allowed: true})
-			}
-		}
-		if t.public.State == iam.NotGranted {
-			out = append(out, Expectation{Principal: "allUsers", Target: t.name})
-		}
-	}
-	return out
 }

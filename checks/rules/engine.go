@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -110,20 +109,6 @@ func (i Ignore) covers(f Finding) bool {
 		return false
 	}
 	return (i.Resource == "" || matches(i.Resource, f.Resource, shortName(f.Resource), f.GrantedOn, f.Where.Address)) && (i.Member == "" || matches(i.Member, f.Member))
-}
-
-// matches reports whether a pattern, in which * stands for any text, is one of
-// the names.
-func matches(pattern string, names ...string) bool {
-	parts := strings.Split(pattern, "*")
-	for i := range parts {
-		parts[i] = regexp.QuoteMeta(parts[i])
-	}
-	re, err := regexp.Compile("^" + strings.Join(parts, ".*") + "$")
-	if err != nil {
-		return false
-	}
-	return slices.ContainsFunc(names, func(n string) bool { return n == pattern || re.MatchString(n) })
 }
 
 func (x *Index) summary(findings []Finding) Summary {

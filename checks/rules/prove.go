@@ -164,7 +164,7 @@ func (x *Index) findCallers() *callers {
 			k.of[t] = append(k.of[t], "serviceAccount:"+t.TriggerAccount)
 		}
 		for _, e := range x.Expectations {
-			if e.Allowed && x.means(e, t) {
+			if e.Allowed && !isPattern(e.Principal) && x.means(e.Target, t) == iam.Granted {
 				k.of[t] = append(k.of[t], e.Principal)
 			}
 		}

@@ -104,11 +104,3 @@ type Ignore struct {
 	// both counted, where the last one is not 0.
 	Lines [2]int
 }
-
-// An Expectation states who must, or must not, be able to invoke what.
-type Expectation struct {
-	Principal string // member
-	Target    string // full or short name of a service or function, or a pattern
-	Allowed   bool
-	Where     estate.Where
-}

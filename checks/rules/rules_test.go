@@ -16,6 +16,7 @@ import (
 	"diagnose/checks/rules"
 	"diagnose/internal/caller"
 	"diagnose/internal/estate"
+	"diagnose/internal/evidence"
 )
 
 var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -90,6 +91,19 @@ func deny(at string, principals ...string) change {
 		e.Deny = append(e.Deny, estate.Deny{Policy: &denypb.Policy{Name: "policies/" + strings.ReplaceAll("cloudresourcemanager.googleapis.com/"+at, "/", "%2F") + "/denypolicies/d",
 			Rules: []*denypb.PolicyRule{{Kind: &denypb.PolicyRule_DenyRule{DenyRule: &denypb.DenyRule{DeniedPrincipals: principals, DeniedPermissions: []string{"run.googleapis.com/routes.invoke"}}}}}}})
 	}
+}
+
+// partly leaves open who else is granted on orders.
+func partly(e *estate.Estate) {
+	e.Policies = append(e.Policies, estate.Policy{Resource: orders, Partial: "the plan shows one member"})
+}
+
+// nameless is a service of which the name is known only after apply.
+func nameless(e *estate.Estate) {
+	s := e.Targets[1]
+	s.Name, s.URLs = "//run.googleapis.com/projects/shop/locations/europe-west1/services/-google_cloud_run_v2_service.s", nil
+	s.Where.Address = "google_cloud_run_v2_service.s"
+	e.Targets = append(e.Targets, s)
 }
 
 func judge(o rules.Options, changes ...change) rules.Result {
@@ -265,6 +279,53 @@ func TestOptions(t *testing.T) {
 			}}, []string{"low access-expectation orders user:* ? unknown"}},
 		{"allowed by pattern, and nobody fits", rules.Options{Expectations: []rules.Expectation{{Principal: "user:*", Target: "orders", Allowed: true}}}, nil,
 			[]string{"high access-expectation orders user:* ?"}},
+		{"only those named", rules.Options{Expectations: []rules.Expectation{{Target: "orders", Only: []string{mover}, Others: true}}}, []change{grant(orders, "roles/run.invoker", "user:ann@example.com", mover)},
+			[]string{"high access-expectation orders user:ann@example.com ?"}},
+		{"only those named, by pattern", rules.Options{Expectations: []rules.Expectation{{Target: "orders", Only: []string{"user:*", mover}, Others: true}}}, []change{grant(orders, "roles/run.invoker", "user:ann@example.com", mover)}, nil},
+		{"nobody at all", rules.Options{Expectations: []rules.Expectation{{Target: "billing", Others: true}}}, nil, nil},
+		{"not anyone with an account", rules.Options{Expectations: []rules.Expectation{{Principal: "allAuthenticatedUsers", Target: "orders"}}}, []change{grant(orders, "roles/run.invoker", "group:eng@example.com", mover)}, nil},
+		{"nobody else, and a group", rules.Options{Expectations: []rules.Expectation{{Target: "orders", Only: []string{mover}, Others: true}}}, []change{grant(orders, "roles/run.invoker", mover, "group:eng@example.com")},
+			[]string{"high access-expectation orders group:eng@example.com ?"}},
+		{"nobody else, and the check is off", rules.Options{Expectations: []rules.Expectation{{Target: "orders", Only: []string{mover}, Others: true}}}, []change{target(orders, func(t *estate.Target) { t.Check = estate.No; t.Ingress = estate.IngressInternal })},
+			[]string{"high access-expectation orders allUsers ?", "medium invoker-check-disabled orders  0"}},
+		{"nobody else, and an account of a domain that may", rules.Options{Expectations: []rules.Expectation{{Target: "orders", Only: []string{"domain:example.com"}, Others: true}}}, []change{grant(orders, "roles/run.invoker", "user:ann@example.com")}, nil},
+		{"nobody else, and a part of the policy is not known", rules.Options{Expectations: []rules.Expectation{{Target: "orders", Only: []string{mover}, Others: true}}}, []change{grant(orders, "roles/run.invoker", mover), partly},
+			[]string{"low access-expectation orders  ? unknown"}},
+		{"forbidden by pattern, and a group", rules.Options{Expectations: []rules.Expectation{{Principal: "user:*", Target: "orders"}}}, []change{grant(orders, "roles/run.invoker", "group:eng@example.com")},
+			[]string{"low access-expectation orders user:* ? unknown"}},
+		{"forbidden by pattern, and a group that is listed", rules.Options{Expectations: []rules.Expectation{{Principal: "user:*", Target: "orders"}}}, []change{grant(orders, "roles/run.invoker", "group:eng@example.com"), func(e *estate.Estate) {
+			e.Groups = map[string][]string{"group:eng@example.com": {mover}}
+		}}, nil},
+		{"forbidden by pattern, and everyone with an account", rules.Options{Expectations: []rules.Expectation{{Principal: "serviceAccount:*@shop.iam.gserviceaccount.com", Target: "orders"}}}, []change{grant(orders, "roles/run.invoker", "allAuthenticatedUsers")},
+			[]string{"critical grant-all-authenticated orders allAuthenticatedUsers 1", "high access-expectation orders allAuthenticatedUsers ?"}},
+		{"forbidden by pattern, and their domain", rules.Options{Expectations: []rules.Expectation{{Principal: "user:*@example.com", Target: "orders"}}}, []change{grant(orders, "roles/run.invoker", "domain:example.com")},
+			[]string{"high access-expectation orders domain:example.com ?", "high grant-domain orders domain:example.com 1"}},
+		{"forbidden accounts of services, and a domain of people", rules.Options{Expectations: []rules.Expectation{{Principal: "serviceAccount:*", Target: "orders"}}}, []change{grant(orders, "roles/run.invoker", "domain:example.com")},
+			[]string{"high grant-domain orders domain:example.com 1"}},
+		{"forbidden by pattern, and the check is off", rules.Options{Expectations: []rules.Expectation{{Principal: "group:*", Target: "orders"}}}, []change{target(orders, func(t *estate.Target) { t.Check = estate.No; t.Ingress = estate.IngressInternal })},
+			[]string{"high access-expectation orders allUsers ?", "medium invoker-check-disabled orders  0"}},
+		{"anyone with an account, and anyone", rules.Options{Expectations: []rules.Expectation{{Principal: "allAuthenticatedUsers", Target: "orders"}}}, []change{grant(orders, "roles/run.invoker", "allUsers")},
+			[]string{"critical grant-all-users orders allUsers 1", "high access-expectation orders allAuthenticatedUsers ?", "medium ingress-all-public orders  1"}},
+		{"at a path", rules.Options{Expectations: []rules.Expectation{{Principal: mover, Target: "orders", Allowed: true, When: rules.When{Path: "/open/a"}}, {Principal: mover, Target: "orders", When: rules.When{Path: "/admin"}}, {Principal: mover, Target: "orders", Allowed: true, When: rules.When{Path: "/admin"}}}},
+			[]change{conditional(orders, "roles/run.invoker", `request.path.startsWith("/open")`, mover)}, []string{"high access-expectation orders " + mover + " ?"}},
+		{"at no path in particular", rules.Options{Expectations: []rules.Expectation{{Principal: mover, Target: "orders"}}},
+			[]change{conditional(orders, "roles/run.invoker", `request.path.startsWith("/open")`, mover)}, []string{"low access-expectation orders " + mover + " ? unknown"}},
+		{"after the condition is over", rules.Options{Expectations: []rules.Expectation{{Principal: mover, Target: "orders", Allowed: true, When: rules.When{Time: now.AddDate(1, 0, 0)}}, {Principal: mover, Target: "orders", Allowed: true}}},
+			[]change{conditional(orders, "roles/run.invoker", `request.time < timestamp("2027-01-01T00:00:00Z")`, mover)}, []string{"high access-expectation orders " + mover + " ?"}},
+		{"from inside", rules.Options{Expectations: []rules.Expectation{{Principal: mover, Target: "orders", Allowed: true, When: rules.When{Source: evidence.VPC}}, {Principal: "allUsers", Target: "orders"}, {Principal: mover, Target: "orders", When: rules.When{Source: evidence.Internet}}}},
+			[]change{grant(orders, "roles/run.invoker", mover), target(orders, func(t *estate.Target) { t.Ingress = estate.IngressInternal })}, nil},
+		{"from outside", rules.Options{Expectations: []rules.Expectation{{Principal: mover, Target: "orders", Allowed: true, When: rules.When{Source: evidence.LoadBalancer}}}},
+			[]change{grant(orders, "roles/run.invoker", mover), target(orders, func(t *estate.Target) { t.Ingress = estate.IngressInternal })}, []string{"high access-expectation orders " + mover + " ?"}},
+		{"from a Google service, on a domain of one's own", rules.Options{Expectations: []rules.Expectation{{Principal: mover, Target: "orders", Allowed: true, When: rules.When{Source: evidence.GoogleService, Host: "orders.example.com"}}}},
+			[]change{grant(orders, "roles/run.invoker", mover), target(orders, func(t *estate.Target) { t.Ingress = estate.IngressInternal })}, []string{"low access-expectation orders " + mover + " ? unknown"}},
+		{"of a service of which only the policy is here", rules.Options{Expectations: []rules.Expectation{{Principal: mover, Target: "services/stock", Allowed: true}, {Principal: "user:*", Target: "projects/shop/locations/europe-west1/services/stock"}}},
+			[]change{grant("//run.googleapis.com/projects/shop/locations/europe-west1/services/stock", "roles/run.invoker", mover)}, nil},
+		{"of a service without a name", rules.Options{Expectations: []rules.Expectation{{Principal: mover, Target: "services/stock", Allowed: true}, {Principal: "allUsers", Target: "services/st*"}, {Principal: "allUsers", Target: "services/s*", Allowed: true}}},
+			[]change{nameless}, []string{"low access-expectation google_cloud_run_v2_service.s allUsers ? unknown", "low access-expectation google_cloud_run_v2_service.s " + mover + " ? unknown"}},
+		{"of every service, one without a name", rules.Options{Expectations: []rules.Expectation{{Principal: "allUsers", Target: "services/*"}}}, []change{nameless, grant(orders, "roles/viewer", mover), func(e *estate.Estate) { e.Targets[3].Check = estate.No }},
+			[]string{"critical invoker-check-disabled google_cloud_run_v2_service.s  1", "high access-expectation google_cloud_run_v2_service.s allUsers ?", "medium ingress-all-public google_cloud_run_v2_service.s  1"}},
+		{"of a service that may be elsewhere", rules.Options{Expectations: []rules.Expectation{{Principal: mover, Target: "projects/other/locations/*/services/orders", Allowed: true}}}, nil,
+			[]string{"high access-expectation orders " + mover + " ?"}},
 		{"expected of nothing", rules.Options{Expectations: []rules.Expectation{{Principal: mover, Target: "nosuch", Allowed: true}}}, nil, []string{"high access-expectation nosuch " + mover + " ?"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"diagnose/checks"
 	"diagnose/checks/rules"
+	"diagnose/internal/config"
 	"diagnose/internal/evidence"
 	"diagnose/internal/gather"
 )
@@ -34,6 +35,15 @@ func written(t *testing.T, file, want string) {
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("%s is not what the program says; go test ./cmd/diagnose -run %s -update rewrites it (-want +got):\n%s", file, t.Name(), diff)
 	}
+}
+
+// TestSchema keeps the schema of the configuration, which editors read.
+func TestSchema(t *testing.T) {
+	schema, err := config.Schema(configNames())
+	if err != nil {
+		t.Fatal(err)
+	}
+	written(t, "../../docs/diagnose.schema.json", string(schema))
 }
 
 var (

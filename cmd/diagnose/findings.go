@@ -17,6 +17,7 @@ import (
 	"diagnose/checks/rules"
 	"diagnose/internal/config"
 	"diagnose/internal/estate"
+	"diagnose/internal/evidence"
 	"diagnose/report"
 )
 
@@ -25,6 +26,7 @@ type judging struct {
 	app                         *app
 	config, baseline, writeBase string
 	failOn, at                  string
+	reportOnly                  bool // findings do not fail the run
 }
 
 // defaultConfig is read where it exists and no other one is named.
@@ -57,6 +59,15 @@ func ruleIDs() []string {
 	return out
 }
 
+// configNames are the names that a configuration may use.
+func configNames() config.Names {
+	n := config.Names{Rules: ruleIDs(), Severities: severities()}
+	for _, o := range evidence.Origins {
+		n.Sources = append(n.Sources, string(o))
+	}
+	return n
+}
+
 // options reads the flags and the configuration, which is looked for beside
 // the inputs.
 func (j *judging) options(inputs []string) (rules.Options, rules.Severity, error) {
@@ -82,7 +93,7 @@ func (j *judging) options(inputs []string) (rules.Options, rules.Severity, error
 			j.app.say("the configuration is %s", name)
 		}
 	}
-	c, err := config.Read(name, config.Names{Rules: ruleIDs(), Severities: severities()})
+	c, err := config.Read(name, configNames())
 	if err != nil {
 		return o, 0, err
 	}
@@ -95,9 +106,22 @@ func (j *judging) options(inputs []string) (rules.Options, rules.Severity, error
 		o.Ignores = append(o.Ignores, rules.Ignore{Rule: i.Rule, Resource: i.Resource, Member: i.Member, Reason: i.Reason, Expires: i.Until(), Where: estate.Where{File: name, Line: i.Line}})
 	}
 	for _, e := range c.Expectations {
-		o.Expectations = append(o.Expectations, rules.Expectation{Principal: e.Principal, Target: e.Target, Allowed: e.Decision == "allowed", Where: estate.Where{File: name, Line: e.Line}})
+		o.Expectations = append(o.Expectations, expectation(e, estate.Where{File: name, Line: e.Line}))
 	}
 	return o, failOn, nil
+}
+
+// expectation is one that a configuration states.
+func expectation(e config.Expectation, where estate.Where) rules.Expectation {
+	w := e.When
+	out := rules.Expectation{
+		Principal: e.Principal, Target: e.Target, Allowed: e.Decision == "allowed", Where: where,
+		When: rules.When{Path: w.Path, Host: w.Host, Source: evidence.Origin(w.Source), Time: w.At()},
+	}
+	if e.Only.Target != "" {
+		out.Target, out.Only, out.Others = e.Only.Target, e.Only.Principals, true
+	}
+	return out
 }
 
 // besides finds the configuration beside the inputs or else in the folders
@@ -176,6 +200,7 @@ func (j *judging) report(ctx context.Context, f report.Findings) error {
 	switch {
 	case ctx.Err() != nil:
 		return &failure{ctx.Err()}
+	case j.reportOnly:
 	case f.AtLeast(f.FailOn) > 0:
 		j.app.code = exitDenied
 	case len(f.Incomplete) > 0 || f.Undecided():

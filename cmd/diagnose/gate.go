@@ -41,6 +41,7 @@ is reported as unknown, never as safe.`,
 	onlyNew := c.Flags().Bool("only-new", false, "of a plan, report only what it brings, not what was there before")
 	target := c.Flags().String("target", "", "the `RESOURCE` that policy files are for: a service, function, project, folder or organization")
 	draft := c.Flags().Bool("write-expectations", false, "print expectations for "+defaultConfig+", drafted from who may invoke what today: before the change, where a plan tells")
+	c.Flags().BoolVar(&j.reportOnly, "report-only", false, "report, and exit with 0 whatever is found or not known")
 	exclude := c.Flags().StringArray("exclude", nil, "leave out of folders what fits this `GLOB`, by name or by path, as 'test/**'; may be given again")
 	allowUnknown := c.Flags().Bool("allow-unknown", false, "pass even where something unknown could open a service or cut off a caller")
 	var variables []string
@@ -78,7 +79,7 @@ is reported as unknown, never as safe.`,
 		locate(in.After, args)
 		if *draft {
 			today := in.After
-			if in.Before != nil {
+			if in.Before != nil && len(in.Before.Targets)+len(in.Before.Policies) > 0 {
 				today = in.Before
 			}
 			return a.writeExpectations(today, o)

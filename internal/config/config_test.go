@@ -4,9 +4,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/xeipuuv/gojsonschema"
+
+	"diagnose/internal/yamldoc"
 )
 
-var names = Names{Rules: []string{"grant-all-users", "grant-domain"}, Severities: []string{"info", "high"}}
+var names = Names{Rules: []string{"grant-all-users", "grant-domain"}, Severities: []string{"info", "high"}, Sources: []string{"internet", "vpc"}}
 
 const whole = `# who may do what
 severities:
@@ -22,6 +26,9 @@ ignores:
 expectations:
   - {principal: "serviceAccount:mover@shop.iam.gserviceaccount.com", target: services/orders, decision: allowed}
   - {principal: allUsers, target: "*", decision: denied}
+  - {principal: allAuthenticatedUsers, target: "*", decision: denied}
+  - only: {target: services/orders, principals: ["user:*@example.com"]}
+    when: {path: /admin, host: orders.example.com, source: vpc, time: 2027-01-31T12:00:00Z}
 `
 
 func TestParse(t *testing.T) {
@@ -35,7 +42,8 @@ func TestParse(t *testing.T) {
 	if i := c.Ignores[0]; i.Line != 8 || i.Reason != "the web site" || !i.Until().Equal(time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC)) {
 		t.Errorf("%+v until %s", i, i.Until())
 	}
-	if e := c.Expectations; len(e) != 2 || e[0].Line != 13 || e[1].Decision != "denied" {
+	if e := c.Expectations; len(e) != 4 || e[0].Line != 13 || e[1].Decision != "denied" || e[3].Only.Target != "services/orders" ||
+		len(e[3].Only.Principals) != 1 || e[3].When.Source != "vpc" || !e[3].When.At().Equal(time.Date(2027, 1, 31, 12, 0, 0, 0, time.UTC)) {
 		t.Errorf("%+v", e)
 	}
 	if c, err := Parse("empty.yaml", nil, names); err != nil || len(c.Ignores) > 0 {
@@ -45,14 +53,23 @@ func TestParse(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	for doc, want := range map[string]string{
-		"severity: {}":                                                         `d.yaml:1: unknown key "severity"; the keys here are severities, allowedDomains`,
-		"severities:\n  grant-al: high":                                        `d.yaml:2: rule "grant-al" must be one of grant-all-users, grant-domain`,
-		"severities:\n  grant-domain: bad":                                     `d.yaml:2: severity "bad" must be one of info, high`,
-		"ignores:\n  - rule: grant-domain":                                     "d.yaml:2: an ignore needs a reason",
-		"ignores:\n  - {rule: grant-domain, reason: r, expires: soon}":         "d.yaml:2: expires must be a day",
-		"ignores:\n  - {rule: grant-domain, why: r}":                           `d.yaml:2: unknown key "why"; the keys here are rule, resource, member, reason, expires`,
-		"expectations:\n  - {principal: mover, target: t, decision: allowed}":  "a principal that is a member",
-		"expectations:\n  - {principal: 'user:a@b', target: t, decision: yes}": `decision "yes" must be one of allowed, denied`,
+		"severity: {}":                                                                                `d.yaml:1: unknown key "severity"; the keys here are severities, allowedDomains`,
+		"severities:\n  grant-al: high":                                                               `d.yaml:2: rule "grant-al" must be one of grant-all-users, grant-domain`,
+		"severities:\n  grant-domain: bad":                                                            `d.yaml:2: severity "bad" must be one of info, high`,
+		"ignores:\n  - rule: grant-domain":                                                            "d.yaml:2: an ignore needs a reason",
+		"ignores:\n  - {rule: grant-domain, reason: r, expires: soon}":                                "d.yaml:2: expires must be a day",
+		"ignores:\n  - {rule: grant-domain, why: r}":                                                  `d.yaml:2: unknown key "why"; the keys here are rule, resource, member, reason, expires`,
+		"expectations:\n  - {principal: mover, target: t, decision: allowed}":                         "a principal that is a member",
+		"expectations:\n  - {principal: 'user:a@b', target: t, decision: yes}":                        `decision "yes" must be one of allowed, denied`,
+		"expectations:\n  - {only: {principals: ['user:a@b']}}":                                       "only needs a target",
+		"expectations:\n  - {only: {target: t, principals: [mover]}}":                                 `principals are members, as serviceAccount:E-MAIL; got "mover"`,
+		"expectations:\n  - {target: t, only: {target: t}}":                                           "an expectation with only has no other key but when",
+		"expectations:\n  - {only: {target: t}}":                                                      "only needs principals",
+		"expectations:\n  - {principal: allUsers, target: t, decision: denied, when: {path: a}}":      `path must begin with /; got "a"`,
+		"expectations:\n  - {principal: allUsers, target: t, decision: denied, when: {host: 'a/b'}}":  `host must be a host name`,
+		"expectations:\n  - {principal: allUsers, target: t, decision: denied, when: {time: noon}}":   `time must be RFC 3339`,
+		"expectations:\n  - {principal: allUsers, target: t, decision: denied, when: {source: moon}}": `source "moon" must be one of internet, vpc`,
+		"expectations:\n  - {only: {target: t, principal: x}}":                                        `unknown key "principal"; the keys here are target, principals`,
 		"ignores: 7":             "d.yaml:1: expected a list",
 		"a: [":                   "d.yaml: is not YAML",
 		"- a":                    "d.yaml:1: expected a mapping",
@@ -73,4 +90,43 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%v names no file", err)
 		}
 	})
+}
+
+// The schema accepts what Parse does, and refuses what it can tell to be wrong.
+func TestSchema(t *testing.T) {
+	data, err := Schema(names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema, err := gojsonschema.NewSchema(gojsonschema.NewBytesLoader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]bool{
+		whole: true, "{}": true,
+		"expectations: [{only: {target: a, principals: []}}]":                                                   true,
+		"expectations: [{only: {target: a}}]":                                                                   false,
+		"expectations: [{principal: mover, target: a, decision: denied}]":                                       false,
+		"expectations: [{principal: allUsers, target: a, decision: perhaps}]":                                   false,
+		"expectations: [{principal: allUsers, target: a, decision: denied, when: {source: moon}}]":              false,
+		"expectations: [{principal: allUsers, target: a, decision: denied, only: {target: a, principals: []}}]": false,
+		"ignores: [{rule: '*'}]":              false,
+		"severities: {grant-domain: extreme}": false,
+		"unknown: 1":                          false,
+	} {
+		docs, err := yamldoc.Documents([]byte(text))
+		if err != nil || len(docs) != 1 {
+			t.Fatal(docs, err)
+		}
+		result, err := schema.Validate(gojsonschema.NewBytesLoader(docs[0].JSON))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result.Valid() != want {
+			t.Errorf("%q: %v", text, result.Errors())
+		}
+		if _, err := Parse("d.yaml", []byte(text), names); (err == nil) != want {
+			t.Errorf("Parse(%q): %v", text, err)
+		}
+	}
 }

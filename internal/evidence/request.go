@@ -14,9 +14,6 @@ import (
 	"diagnose/internal/transcript"
 )
 
-// Origins lists where a request can come from.
-var Origins = []Origin{Internet, VPC, LoadBalancer, InternalLoadBalancer, GoogleService, Perimeter}
-
 // Clients lists what can be said to have made a request.
 var Clients = []string{"gcloud", "metadata-server", "service-account-key", "impersonation", "cloud-scheduler", "cloud-tasks",
 	"pubsub-push", "eventarc", "workflows", "api-gateway", "iap", "github-actions", "gke", "browser", "firebase-sdk"}

@@ -63,20 +63,6 @@ type Function struct {
 	EventOnly bool
 }
 
-// An Origin is where a request enters Google's network. The zero Origin is
-// unknown and is treated as the internet, the least privileged one.
-type Origin string
-
-// The origins.
-const (
-	Internet             Origin = "internet"
-	VPC                  Origin = "vpc"
-	LoadBalancer         Origin = "load-balancer"
-	InternalLoadBalancer Origin = "internal-load-balancer"
-	GoogleService        Origin = "google-service"
-	Perimeter            Origin = "perimeter"
-)
-
 // A Request is the HTTP request under judgement. Its zero value says nothing
 // about the request; fields keep "not said" apart from "empty".
 type Request struct {

@@ -51,6 +51,8 @@ func (m Member) coversSet(set Member) (State, string) {
 		return Granted, ""
 	case m.Kind == User, m.Kind == ServiceAccount:
 		return NotGranted, m.text + " is one account, not all of " + set.text
+	case set.Kind == AllAuthenticatedUsers:
+		return NotGranted, m.text + " is not everyone with a Google account"
 	}
 	return Unknown, "whether " + m.text + " covers all of " + set.text + " is not known"
 }
