@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
 	"diagnose/internal/gcp"
 )
@@ -82,9 +83,14 @@ func (in *Invocation) responded() (sighting, bool) {
 	return out, true
 }
 
-// attempted is the answer that a configured caller says it got last.
+// attempted is the answer that a configured caller says it got last. It is
+// nothing about the call of another principal.
 func (in *Invocation) attempted() (sighting, bool) {
 	c := in.configured()
+	asked := cmp.Or(in.request.Principal, in.Token.Or(credential.Credential{}).Who())
+	if asked != "" && c.ServiceAccount != "" && !strings.EqualFold(asked, "serviceAccount:"+c.ServiceAccount) {
+		return sighting{}, false
+	}
 	out := sighting{known: true, status: c.LastStatus, source: in.Caller.Source.At("/status"), time: c.LastAttempt}
 	out.url, _ = url.Parse(c.URL)
 	return out, c.LastStatus != 0

@@ -3,9 +3,12 @@ package checks
 import (
 	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
+	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
 
@@ -55,19 +58,58 @@ func refusedOn(findings []Finding) []Assumption {
 	return distinct(out)
 }
 
-// audienceAlone judges the audience of a token where no target was given.
+// audienceAlone judges the audience of a token where no target was given: it is
+// refused where no service takes it, and else compared with nothing.
 func (in *Invocation) audienceAlone() Finding {
 	c := in.sent.credential
-	if c.Kind != credential.IDToken || len(c.Claims.Audience) == 0 {
+	if c.Kind != credential.IDToken {
 		return notApplicable("no target was given to compare the audience with")
 	}
-	if a := (Audiences{}).Accepts(c.Claims.Audience[0], c.Person()); a.State == iam.NotGranted {
-		f := withFixes(fail(a.Reason, rejected, in.sent.source.At("/aud")), in.mint())
-		if a.Custom {
-			f.Assumes = in.noCustomAudience()
-		}
+	in.audiences = Audiences{}
+	f := tokenAudience.Run(in)
+	if len(c.Claims.Audience) == 0 || f.Outcome != Unknown && f.Outcome != Pass || ofGcloud(c) {
 		return f
 	}
-	return assume("service.json", fmt.Sprintf("the token is for %q; no target was given to compare that with", c.Claims.Audience[0]),
-		fmt.Sprintf("the service accepts the audience %q", c.Claims.Audience[0]), in.describeService()...)
+	aud := strings.Join(c.Claims.Audience, ", ")
+	fixes := f.Fixes
+	if f.Outcome == Unknown {
+		fixes = nil
+	}
+	f = assume("service.json", fmt.Sprintf("the token is for %q; no target was given to compare that with", aud),
+		fmt.Sprintf("the service accepts the audience %q", aud), in.describeService()...)
+	f.Fixes = fixes
+	return f
+}
+
+// ofGcloud reports whether the audience is a client of gcloud's, which every
+// service takes or none.
+func ofGcloud(c credential.Credential) bool {
+	return len(c.Claims.Audience) == 1 && (c.Claims.Audience[0] == gcp.GcloudClient || c.Claims.Audience[0] == gcp.ADCClient)
+}
+
+// TokenSentence says in one sentence what a credential is good for, and of one
+// that is not refused also what nobody checked.
+func TokenSentence(c credential.Credential, v Verdict) string {
+	if f, ok := v.Cause(); ok {
+		return f.Message
+	}
+	out := "this " + c.Kind.String() + " has no fault"
+	if aud := strings.Join(c.Claims.Audience, ", "); aud != "" && !ofGcloud(c) {
+		out = fmt.Sprintf("this %s is good for %s only", c.Kind, aud)
+	}
+	for _, f := range v.Findings {
+		if f.Outcome == Warn {
+			out += "; " + f.Message
+		}
+	}
+	var open []string
+	for _, q := range []struct{ check, text string }{{"token-audience", "whether your service accepts this audience"}, {"token-signature", "its signature"}} {
+		if slices.ContainsFunc(v.Assumptions, func(a Assumption) bool { return a.Check == q.check }) {
+			open = append(open, q.text)
+		}
+	}
+	if len(open) > 0 {
+		out += "; not checked: " + strings.Join(open, " and ")
+	}
+	return out
 }

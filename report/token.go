@@ -26,6 +26,7 @@ type wireToken struct {
 	Decision      string           `json:"decision"`
 	Basis         string           `json:"basis"`
 	Cause         string           `json:"cause"`
+	Headline      string           `json:"headline"`
 	Assumptions   []wireAssumption `json:"assumptions"`
 	Findings      []wireFinding    `json:"findings"`
 }
@@ -49,7 +50,8 @@ func tokenJSON(c credential.Credential, v checks.Verdict) wireToken {
 		SchemaVersion: schemaVersion, Kind: c.Kind.String(), Principal: c.Who(), Issuer: c.Claims.Issuer, Subject: c.Claims.Subject,
 		Audience: append([]string{}, c.Claims.Audience...), IssuedAt: c.Claims.IssuedAt, Expiry: c.Claims.Expiry,
 		Algorithm: c.Header.Algorithm, KeyID: c.Header.KeyID, Signature: c.Signature.String(), Repairs: append([]string{}, c.Repairs...),
-		Decision: v.Decision.String(), Basis: v.Basis.String(), Cause: cause.Check, Assumptions: []wireAssumption{}, Findings: []wireFinding{},
+		Decision: v.Decision.String(), Basis: v.Basis.String(), Cause: cause.Check,
+		Headline: checks.TokenSentence(c, v), Assumptions: []wireAssumption{}, Findings: []wireFinding{},
 	}
 	for _, a := range v.Assumptions {
 		out.Assumptions = append(out.Assumptions, wireAssumption{a.Check, a.Document, a.Text, shells(a.Gather)})
@@ -60,15 +62,12 @@ func tokenJSON(c credential.Credential, v checks.Verdict) wireToken {
 	return out
 }
 
+// tokenWords are the decisions of a token.
+var tokenWords = map[checks.Decision]string{checks.Denied: "refused", checks.Undetermined: "open", checks.Allowed: "acceptable"}
+
 // tokenHeadline says whether Cloud Run would accept the credential.
 func tokenHeadline(c credential.Credential, v checks.Verdict) string {
-	switch f, _ := v.Cause(); v.Decision {
-	case checks.Denied:
-		return "refused: " + f.Message
-	case checks.Undetermined:
-		return "open: " + f.Message
-	}
-	return "acceptable: " + c.Kind.String()
+	return tokenWords[v.Decision] + ": " + checks.TokenSentence(c, v)
 }
 
 func tokenFacts(c credential.Credential, now time.Time) [][2]string {

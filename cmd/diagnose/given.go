@@ -152,6 +152,7 @@ func (in *input) gatherGiven(ctx context.Context, args []string) (evidence.Snaps
 	if err := over.Add(given.files); err != nil {
 		return s, hintOf(err)
 	}
+	in.sayUnread(given.files)
 	if g := in.app.handed; g != nil {
 		given.target = g.target
 		over.Replace(g.evidence)
@@ -171,6 +172,17 @@ func (in *input) gatherGiven(ctx context.Context, args []string) (evidence.Snaps
 	}
 	s.Replace(over)
 	return s, nil
+}
+
+// sayUnread names the documents that the command does not read.
+func (in *input) sayUnread(files []evidence.Given) {
+	for _, g := range files {
+		flag, err := evidence.Recognize(g.Data)
+		i := slices.IndexFunc(evidence.Documents, func(d evidence.Document) bool { return d.Flag == flag })
+		if err == nil && i >= 0 && flag != "request" && !in.read(flag) {
+			in.app.say("note: %s is not used: this command does not read %s", g.Name, evidence.Documents[i].What)
+		}
+	}
 }
 
 // hintOf adds what to do about a document that is not known.

@@ -21,6 +21,7 @@ import (
 // An input is what the flags say of the evidence.
 type input struct {
 	app       *app
+	reads     []string             // the flags of evidence that the command reads, nil for all
 	documents map[string]*[]string // by flag
 	url       string
 	method    string
@@ -39,27 +40,48 @@ type input struct {
 }
 
 // evidenceFlags declares the flags that give evidence: one for each document of
-// a case, and one for each field of the request.
-func (a *app) evidenceFlags(c *cobra.Command) *input {
-	in := &input{app: a, documents: map[string]*[]string{}}
+// a case, and one for each field of the request. Where reads are named, the
+// command has these alone.
+func (a *app) evidenceFlags(c *cobra.Command, reads ...string) *input {
+	in := &input{app: a, reads: reads, documents: map[string]*[]string{}}
 	f := c.Flags()
 	for _, m := range evidence.Documents {
-		if m.Flag != "request" {
+		switch {
+		case m.Flag == "request":
+		case in.read(m.Flag):
 			in.documents[m.Flag] = f.StringArray(m.Flag, nil, m.What+" (`FILE` or -)")
+		default:
+			in.documents[m.Flag] = new([]string)
 		}
 	}
-	f.StringVar(&in.env, "token-env", "", "name of the environment `VARIABLE` with the credential")
-	f.StringVar(&in.url, "url", "", "the URL called")
-	f.StringVar(&in.method, "method", "", "the method of the request")
-	f.StringArrayVar(&in.headers, "header", nil, "a header of the request, \"Name: value\" or @FILE; repeatable")
-	f.StringVar(&in.source, "source", "", "where the request comes from: internet, vpc, load-balancer, internal-load-balancer, google-service, perimeter")
-	f.StringVar(&in.member, "principal", "", "the `MEMBER` to ask about, assuming that it sends a correct token")
-	f.StringVar(&in.client, "client", "", "what made the request, such as gcloud or cloud-scheduler")
-	f.StringVar(&in.at, "at", "", "the moment to judge at, RFC 3339 (default: that of the request, the log entry or the response, else now)")
+	for _, field := range []struct {
+		value      *string
+		name, what string
+	}{
+		{&in.env, "token-env", "name of the environment `VARIABLE` with the credential"},
+		{&in.url, "url", "the URL called"},
+		{&in.method, "method", "the method of the request"},
+		{&in.source, "source", "where the request comes from: internet, vpc, load-balancer, internal-load-balancer, google-service, perimeter"},
+		{&in.member, "principal", "the `MEMBER` to ask about, assuming that it sends a correct token"},
+		{&in.client, "client", "what made the request, such as gcloud or cloud-scheduler"},
+		{&in.at, "at", "the moment to judge at, RFC 3339 (default: that of the request, the log entry or the response, else now)"},
+	} {
+		if in.read(field.name) {
+			f.StringVar(field.value, field.name, "", field.what)
+		}
+	}
+	if in.read("header") {
+		f.StringArrayVar(&in.headers, "header", nil, "a header of the request, \"Name: value\" or @FILE; repeatable")
+	}
 	f.BoolVar(&in.offline, "offline", false, "fetch nothing, not even a key set")
 	f.StringVar(&in.token, "token", "", "")
 	f.Lookup("token").Hidden = true
 	return in
+}
+
+// read reports whether the command reads what a flag of evidence gives.
+func (in *input) read(flag string) bool {
+	return len(in.reads) == 0 || slices.Contains(in.reads, flag)
 }
 
 const tokenHint = "put the token into a file for --token-file, into a variable for --token-env, or pipe it: --token-file -"

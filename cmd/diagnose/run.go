@@ -134,7 +134,7 @@ func (a *app) root() *cobra.Command {
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress, warnings or hints")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "show every check, and on stderr every call of a live target")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return hint(err, nearFlag(c, err), "see diagnose "+c.Name()+" --help")
+		return hint(err, cmp.Or(elsewhere(c, err), nearFlag(c, err)), "see diagnose "+c.Name()+" --help")
 	})
 	root.AddCommand(a.commands()...)
 	return root
@@ -160,6 +160,28 @@ func nearFlag(c *cobra.Command, err error) string {
 		return ""
 	}
 	return "did you mean " + strings.Join(near, ", ") + "?"
+}
+
+// elsewhere names the commands that have a flag which this one does not read, ""
+// where none has it.
+func elsewhere(c *cobra.Command, err error) string {
+	name, ok := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !ok {
+		return ""
+	}
+	var have []string
+	for _, other := range c.Root().Commands() {
+		if f := other.Flags().Lookup(name); f != nil && !f.Hidden && !other.Hidden {
+			have = append(have, other.CommandPath())
+		}
+	}
+	if len(have) == 0 {
+		return ""
+	}
+	if call := "diagnose invoke"; slices.Contains(have, call) { // what asks about a whole call
+		have = []string{call}
+	}
+	return fmt.Sprintf("%s does not read --%s: it is a flag of %s", c.CommandPath(), name, strings.Join(have, " and "))
 }
 
 // withCommand completes a command line without a command: diagnose FILE... is

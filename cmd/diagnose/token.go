@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
+	"strings"
 
 	"cloud.google.com/go/run/apiv2/runpb"
 	"github.com/spf13/cobra"
@@ -16,42 +18,29 @@ import (
 	"diagnose/report"
 )
 
+// tokenFlags are the flags of evidence that say something about a token alone.
+var tokenFlags = []string{"token-file", "token-env", "claims", "header", "jwks", "service", "function", "url", "at", "offline"}
+
 func (a *app) tokenCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:   "token [FILE|-]",
+		Use:   "token [FILE...|CASE|-]",
 		Short: "What is this token, is it acceptable to Cloud Run, for which audience?",
 		Example: `  gcloud auth print-identity-token | diagnose token -
-  diagnose token token.jwt --audience https://orders-ab12cd34ef-ew.a.run.app --jwks google`,
-		Args: cobra.MaximumNArgs(1),
+  diagnose token token.jwt --audience https://orders-ab12cd34ef-ew.a.run.app --jwks google
+  diagnose token token.jwt service.yaml`,
+		Args: cobra.ArbitraryArgs,
 	}
-	in := a.evidenceFlags(c)
+	in := a.evidenceFlags(c, tokenFlags...)
 	audience := c.Flags().String("audience", "", "the `URL` or custom audience that the token must be for")
-	c.RunE = func(c *cobra.Command, args []string) (err error) {
-		if len(args) == 1 {
-			if len(*in.documents["token-file"]) > 0 {
-				return errors.New("the token is given twice: as an argument and with --token-file")
-			}
-			if args, err = in.tokenArgument(args); err != nil {
-				return err
-			}
-		}
-		s, err := in.snapshot(c.Context(), args)
-		if errors.Is(err, errNoInput) {
-			return hint(errors.New("no token was given"), "gcloud auth print-identity-token | diagnose token -", "diagnose token token.jwt")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		s, err := in.readToken(c.Context(), args)
+		if err == nil && *audience != "" {
+			s, err = accepting(s, *audience)
 		}
 		if err != nil {
 			return err
 		}
-		t, ok := tokenOf(s)
-		if !ok {
-			return errors.New("no token was given: name a file, -, --token-env or --claims")
-		}
-		s.Token = evidence.Known(t, s.Token.Source)
-		if *audience != "" {
-			if s, err = accepting(s, *audience); err != nil {
-				return err
-			}
-		}
+		t := s.Token.Or(credential.Credential{})
 		v := checks.JudgeToken(onlyToken(s), s.Service.Known() || s.Function.Known() || s.Request.Or(evidence.Request{}).URL != nil)
 		a.code = exitOf(v.Decision)
 		return a.print(func(w io.Writer, st report.Style) error {
@@ -59,6 +48,41 @@ func (a *app) tokenCommand() *cobra.Command {
 		})
 	}
 	return c
+}
+
+// readToken reads the credential, and the documents that it is compared with.
+func (in *input) readToken(ctx context.Context, args []string) (evidence.Snapshot, error) {
+	if len(args) == 1 && !isCase(args[0]) && !in.hasToken() {
+		var err error
+		if args, err = in.tokenArgument(args); err != nil {
+			return evidence.Snapshot{}, err
+		}
+	}
+	s, err := in.snapshot(ctx, args)
+	if errors.Is(err, errNoInput) {
+		return s, hint(errors.New("no token was given"), "gcloud auth print-identity-token | diagnose token -", "diagnose token token.jwt")
+	}
+	if err != nil {
+		return s, err
+	}
+	t, ok := tokenOf(s)
+	if !ok {
+		return s, errors.New("no token was given: name a file, -, --token-env or --claims")
+	}
+	s.Token = evidence.Known(t, s.Token.Source)
+	return s, nil
+}
+
+// isCase reports whether an argument names a whole case.
+func isCase(name string) bool {
+	info, err := os.Stat(name)
+	return strings.HasPrefix(name, demoPrefix) || strings.HasSuffix(name, ".txtar") || err == nil && info.IsDir()
+}
+
+// hasToken reports whether a flag gives the credential, so that an argument is
+// something to compare it with.
+func (in *input) hasToken() bool {
+	return len(*in.documents["token-file"])+len(*in.documents["claims"])+len(in.headers) > 0 || in.env != ""
 }
 
 // tokenArgument reads the argument of the command. One that shows a request is
@@ -97,8 +121,8 @@ func tokenOf(s evidence.Snapshot) (credential.Credential, bool) {
 	return sel.Credential, sel.Header != "" && !sel.Redacted
 }
 
-// accepting returns the evidence of a service that accepts an audience: one at
-// a URL of Google's, or else one with a custom audience.
+// accepting returns the evidence of a service that accepts one audience: a URL
+// of Google's, or else a custom audience.
 func accepting(s evidence.Snapshot, audience string) (evidence.Snapshot, error) {
 	if s.Service.Known() || s.Function.Known() {
 		return s, errors.New("--audience is for a token alone: a service or function names the audiences that it accepts itself")
@@ -110,7 +134,8 @@ func accepting(s evidence.Snapshot, audience string) (evidence.Snapshot, error) 
 			return s, nil
 		}
 	}
-	s.Service = evidence.Known(&runpb.Service{CustomAudiences: []string{audience}}, evidence.Source{Document: "--audience"})
+	only := &runpb.Service{Urls: []string{audience}} // so that no other is accepted
+	s.Service = evidence.Known(only, evidence.Source{Document: "--audience"})
 	return s, nil
 }
 

@@ -9,6 +9,11 @@ import (
 	"diagnose/report"
 )
 
+// whoFlags are the flags of evidence that say who may invoke: nothing of one
+// request, and nothing of a credential.
+var whoFlags = []string{"service", "function", "policy", "function-policy", "iap-policy", "iap-settings", "ancestor-policies",
+	"deny-policies", "service-account-policies", "roles", "groups", "trigger", "project-file", "tags", "log", "url", "at", "offline"}
+
 func (a *app) whoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "who [FILE...|CASE|TARGET]",
@@ -16,7 +21,7 @@ func (a *app) whoCommand() *cobra.Command {
 		Example: "  diagnose who --service service.json --policy policy.json --ancestor-policies ancestors.json",
 		Args:    cobra.ArbitraryArgs,
 	}
-	in := a.evidenceFlags(c)
+	in := a.evidenceFlags(c, whoFlags...)
 	in.liveFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		s, err := in.snapshot(c.Context(), args)

@@ -58,6 +58,11 @@ func (s *Snapshot) AddAs(flag string, src Source, data []byte) error {
 	if err := Read(flag, src, data, &one); err != nil {
 		return err
 	}
+	if flag == "policy" {
+		if err := one.doubtPolicy(); err != nil {
+			return fmt.Errorf("%s %w", src.Document, err)
+		}
+	}
 	if flag == "response" && one.Request.Known() && s.Request.Known() {
 		s.addRequest(one.Request.Or(Request{}), src)
 		one.Request = Fact[Request]{}
@@ -165,6 +170,27 @@ func ownRole(role string) bool {
 }
 
 const functionRoles = "roles/cloudfunctions."
+
+// doubtPolicy looks whether the policy of a service is a project's by its
+// roles. Google's agents have theirs on the project alone, so that such a policy
+// is refused; one with another role of projects is noted.
+func (s *Snapshot) doubtPolicy() error {
+	other := ""
+	for _, b := range s.Policy.Or(nil).GetBindings() {
+		role := b.GetRole()
+		if strings.HasSuffix(strings.ToLower(role), "serviceagent") && strings.HasPrefix(role, "roles/") {
+			return fmt.Errorf("is the policy of a project, as it grants %s; expected %s: pass it with --ancestor-policies", role, what("policy"))
+		}
+		if !ownRole(role) {
+			other = role
+		}
+	}
+	if other != "" {
+		s.Notes = append(s.Notes, fmt.Sprintf("%s grants %s, as a project's policy does: it is judged as the service's own; give a project's with --ancestor-policies",
+			s.Policy.Source.Document, other))
+	}
+	return nil
+}
 
 // policyPlace says whose an allow policy is, which does not say it itself: by
 // its roles, and by the other documents.

@@ -18,7 +18,10 @@ var described = regexp.MustCompile(`^(?:\S{1,3}\s+)?(Service|Function|Job|Revisi
 var deployed = regexp.MustCompile(`(?m)^Service \[(\S+)\] revision \[\S+\] has been deployed`)
 
 // tableHead is the first line of a table, in capitals.
-var tableHead = regexp.MustCompile(`^(?:\S{0,3}\s{2,})?[A-Z][A-Z_]{1,}(?: \([A-Z]+\))?(?: {2,}[A-Z][A-Z_ ()]+)+ *$`)
+var tableHead = regexp.MustCompile(`^(?:\S{0,3}\s{2,})?[A-Z][A-Z_]+(?: [A-Z]+)?(?: \([A-Z]+\))?(?: {2,}[A-Z][A-Z_ ()]+(?:\(/[a-z]+\))?)+ *$`)
+
+// boxTop starts a table in a frame.
+var boxTop = regexp.MustCompile(`^(?:┌─|\+--)`)
 
 // A table is a list that gcloud prints for people, known by its columns.
 type table struct {
@@ -34,7 +37,8 @@ var tables = []table{
 	{[]string{"NAME", "STATE", "TRIGGER", "ENVIRONMENT"}, "functions", "NAME", "REGION"},
 	{[]string{"ID", "SCHEDULE (TZ)", "TARGET_TYPE"}, "jobs", "ID", "LOCATION"},
 	{[]string{"NAME", "TYPE", "DESTINATION"}, "triggers", "NAME", "LOCATION"},
-	{[]string{"QUEUE_NAME", "QUEUE_STATE"}, "queues", "QUEUE_NAME", ""},
+	{[]string{"QUEUE_NAME", "MAX_ATTEMPTS"}, "queues", "QUEUE_NAME", ""},
+	{[]string{"REVISION", "ACTIVE", "SERVICE"}, "services", "SERVICE", "REGION"},
 	{[]string{"PROJECT_ID", "PROJECT_NUMBER"}, "projects", "PROJECT_ID", ""},
 	{[]string{"LEVEL", "TIME_UTC", "LOG"}, "logs", "NAME", ""},
 }
@@ -55,17 +59,46 @@ func forPeople(data []byte) error {
 		return fmt.Errorf("%s of a %s, which is not judged", what, strings.ToLower(m[1]))
 	}
 	if m := deployed.FindStringSubmatch(text); m != nil {
-		return fmt.Errorf("%s; print the service with: %s", what, gcp.Spell(gcp.ServiceName("", "", m[1]).Describe()))
+		return fmt.Errorf("%s; print the service with: %s", what, gcp.Spell(gcp.ServiceName("", regionIn(text), m[1]).Describe()))
 	}
-	if !tableHead.MatchString(first) {
+	switch {
+	case flattened.MatchString(first):
+		return fmt.Errorf("%s: repeat the command with --format=json, and without --flatten", what)
+	case boxTop.MatchString(first):
+		return fmt.Errorf("%s: repeat the command with --format=json", what)
+	case !tableHead.MatchString(first):
 		return nil
 	}
 	for _, t := range tables {
 		if argv := t.command(first, rest); argv != nil {
-			return fmt.Errorf("%s; print it with: %s", what, gcp.Spell(argv))
+			return fmt.Errorf("%s; print %s with: %s", what, t.ofRows(rest), gcp.Spell(argv))
 		}
 	}
 	return fmt.Errorf("%s: repeat the command with --format=json", what)
+}
+
+// anyURL finds the addresses in a text.
+var anyURL = regexp.MustCompile(`https://[^\s"'<>]+`)
+
+// regionIn is the region that an address in a text names, "" where none does.
+func regionIn(text string) string {
+	for _, u := range anyURL.FindAllString(text, -1) {
+		if h := gcp.HostOf(u); h.Region != "" {
+			return h.Region
+		}
+	}
+	return ""
+}
+
+// flattened is the head of a policy that --flatten turned into a table.
+var flattened = regexp.MustCompile(`^(?:bindings\.)?(?:ROLE|MEMBERS)(?: {2,}(?:ROLE|MEMBERS))? *$`)
+
+// ofRows says what of a table the command prints, which names the first row.
+func (t table) ofRows(rest string) string {
+	if n := len(strings.Split(strings.TrimSpace(rest), "\n")); n > 1 && t.collection != "logs" {
+		return fmt.Sprintf("one of the %d rows", n)
+	}
+	return "it"
 }
 
 // columnGap separates the columns of a table.

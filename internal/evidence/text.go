@@ -35,7 +35,21 @@ func decodeText(data []byte) ([]byte, error) {
 	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
 		return nil, errNoText
 	}
-	return data, nil
+	return withoutProgress(data), nil
+}
+
+// progress is what gcloud says on stderr before a document, where both streams
+// were saved.
+var progress = regexp.MustCompile(`^(?:(?:Updated IAM policy for |Your active configuration is: |WARNING: )[^\r\n]*\r?\n)+`)
+
+// withoutProgress empties the lines before a document, so that lines keep their
+// numbers.
+func withoutProgress(data []byte) []byte {
+	head := progress.Find(data)
+	if head == nil || len(bytes.TrimSpace(data[len(head):])) == 0 {
+		return data
+	}
+	return append(bytes.Repeat([]byte("\n"), bytes.Count(head, []byte("\n"))), data[len(head):]...)
 }
 
 // errNoText reports a picture, a program, or another encoding.
