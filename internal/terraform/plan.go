@@ -51,7 +51,7 @@ func ReadPlan(data []byte, name string) (Plan, error) {
 	if version.Values != nil && p.PlannedValues == nil && p.ResourceChanges == nil {
 		return readState(version.Values, name), nil
 	}
-	r := &reader{plan: &p, file: name, config: map[string]*tfjson.ConfigResource{}, modules: map[string]*module{}, after: map[string][]*Resource{}}
+	r := newReader(&p, name)
 	r.read()
 	after := build(r.all, r.gone)
 	after.Unread = append(after.Unread, r.unplanned(version.Errored)...)
@@ -61,7 +61,7 @@ func ReadPlan(data []byte, name string) (Plan, error) {
 // readState takes what there is for what will be: terraform show -json prints
 // it where no plan is named.
 func readState(values *tfjson.StateValues, name string) Plan {
-	r := &reader{plan: &tfjson.Plan{}, file: name, after: map[string][]*Resource{}}
+	r := newReader(&tfjson.Plan{}, name)
 	r.addState(values.RootModule, false)
 	e := Build(r.all)
 	return Plan{Before: e, After: e, Resources: len(r.all)}
@@ -92,12 +92,19 @@ type reader struct {
 	file     string
 	config   map[string]*tfjson.ConfigResource // by module path and address in it
 	modules  map[string]*module                // by path, "" for the root
-	after    map[string][]*Resource            // by address without index
+	keys     map[string]*keys                  // of what there will be, by address without the last key
 	all      []*Resource
 	data     []*Resource
 	before   []*Resource
 	deferred string      // why the changes that are being read may not be made
 	gone     []*Resource // what is destroyed, or replaced, as it was
+
+	byAddress map[string]*Resource // what there will be
+}
+
+func newReader(p *tfjson.Plan, file string) *reader {
+	return &reader{plan: p, file: file, config: map[string]*tfjson.ConfigResource{}, modules: map[string]*module{},
+		keys: map[string]*keys{}, byAddress: map[string]*Resource{}}
 }
 
 // A module is one in the configuration, and how it is called.
@@ -190,8 +197,8 @@ func (r *reader) addChange(c *tfjson.ResourceChange) {
 
 // keep files a resource; a data source serves references alone.
 func (r *reader) keep(x *Resource, data bool) {
-	key := withoutIndexes(x.Address)
-	r.after[key] = append(r.after[key], x)
+	r.byAddress[x.Address] = x
+	r.note(x.Address)
 	if data {
 		r.data = append(r.data, x)
 	} else {
@@ -207,7 +214,7 @@ func (r *reader) addState(m *tfjson.StateModule, dataOnly bool) {
 	}
 	for _, s := range m.Resources {
 		data := s.Mode == tfjson.DataResourceMode
-		if !strings.HasPrefix(s.Type, "google_") || dataOnly && !data || data && len(r.after[withoutIndexes(s.Address)]) > 0 {
+		if !strings.HasPrefix(s.Type, "google_") || dataOnly && !data || data && r.byAddress[s.Address] != nil {
 			continue
 		}
 		r.keep(&Resource{Type: s.Type, Name: s.Name, Address: s.Address, Values: s.AttributeValues, Where: estate.Where{File: r.file, Address: s.Address}}, data)
@@ -225,23 +232,4 @@ func (r *reader) said(address string) func(string) bool {
 		return nil
 	}
 	return func(attribute string) bool { return c.Expressions[attribute] != nil }
-}
-
-// withoutIndexes drops the keys of count and for_each from an address.
-func withoutIndexes(address string) string {
-	var b strings.Builder
-	depth, quoted := 0, false
-	for i := 0; i < len(address); i++ {
-		switch c := address[i]; {
-		case c == '"' && depth > 0 && address[i-1] != '\\':
-			quoted = !quoted
-		case c == '[' && !quoted:
-			depth++
-		case c == ']' && !quoted:
-			depth--
-		case depth == 0:
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
 }

@@ -23,7 +23,7 @@ func (r *reader) resolve(x *Resource) {
 	x.refs = map[string]string{}
 	r.refer(x, c.Expressions, x.Unknown, "")
 	for _, name := range []string{"member", "members"} {
-		if e := c.Expressions[name]; r.neverAnyone(r.modules[modulePath(x.Address)], e, 0) {
+		if e := c.Expressions[name]; r.neverAnyone(r.site(x).module, e, 0) {
 			x.notAnyone = map[string]bool{name: true}
 		}
 	}
@@ -32,7 +32,7 @@ func (r *reader) resolve(x *Resource) {
 
 // refer notes which services and functions unknown attributes are names of.
 func (r *reader) refer(x *Resource, expressions map[string]*tfjson.Expression, unknown any, path string) {
-	home := r.modules[modulePath(x.Address)]
+	at := r.site(x)
 	for name, e := range expressions {
 		mark := child(unknown, name)
 		if e == nil || e.ExpressionData == nil || !anyUnknown(mark) {
@@ -42,9 +42,10 @@ func (r *reader) refer(x *Resource, expressions map[string]*tfjson.Expression, u
 			r.refer(x, b, child(mark, strconv.Itoa(i)), path+name+".")
 		}
 		var found []string
-		for _, ref := range distinctRefs(e.References) {
-			if at := r.refersTo(home, x, ref, 0); at != "" && !slices.Contains(found, at) {
-				found = append(found, at)
+		refs, byKey := subjects(e.References)
+		for _, ref := range refs {
+			if o, ok := r.refersTo(at, ref, byKey, 0); ok && kinds[o.Type] != nil && isName(o.attribute, name) && !slices.Contains(found, o.Address) {
+				found = append(found, o.Address)
 			}
 		}
 		if len(found) == 1 {
@@ -53,35 +54,16 @@ func (r *reader) refer(x *Resource, expressions map[string]*tfjson.Expression, u
 	}
 }
 
-// refersTo follows a reference from a module to the service or function that
-// it names, and returns its address, "" where it names none that is known.
-func (r *reader) refersTo(m *module, x *Resource, ref string, depth int) string {
-	if m == nil || depth > maxReferences {
-		return ""
+// isName reports whether an attribute of a service or function tells which one
+// it is to the attribute of another resource: "" is all of them.
+func isName(of, attribute string) bool {
+	switch attribute {
+	case "project":
+		return of == attribute
+	case "location", "region":
+		return of == "location" || of == "region"
 	}
-	follow := func(m *module, e *tfjson.Expression) string {
-		if e == nil || e.ExpressionData == nil {
-			return ""
-		}
-		if refs := distinctRefs(e.References); len(refs) == 1 {
-			return r.refersTo(m, x, refs[0], depth+1)
-		}
-		return ""
-	}
-	parts := strings.Split(withoutIndexes(ref), ".")
-	switch {
-	case parts[0] == "var" && len(parts) > 1 && m.call != nil:
-		return follow(m.parent, m.call.Expressions[parts[1]])
-	case parts[0] == "module" && len(parts) > 2:
-		if inner := r.modules[join(m.path, "module."+parts[1])]; inner != nil && inner.config.Outputs[parts[2]] != nil {
-			return follow(inner, inner.config.Outputs[parts[2]].Expression)
-		}
-	case kinds[parts[0]] != nil && len(parts) > 2:
-		if o := r.instance(join(m.path, strings.Join(parts[:2], ".")), x, ref); o != nil {
-			return o.Address
-		}
-	}
-	return ""
+	return slices.Contains([]string{"", "name", "id", "service_config", "uri", "url", "urls", "status", "https_trigger_url"}, of)
 }
 
 // fill returns values and unknown marks with what could be resolved.
@@ -138,11 +120,12 @@ func (r *reader) fillBlocks(x *Resource, blocks []map[string]*tfjson.Expression,
 var isList = []string{"members", "custom_audiences", "permissions"}
 
 func (r *reader) fillValue(x *Resource, name string, e *tfjson.Expression, out, marks map[string]any) {
-	home := r.modules[modulePath(x.Address)]
+	at := r.site(x)
 	var found []string
 	complete := true
-	for _, ref := range distinctRefs(e.References) {
-		s, ok := r.value(home, x, ref, 0)
+	refs, byKey := subjects(e.References)
+	for _, ref := range refs {
+		s, ok := r.value(at, name, ref, byKey)
 		if !ok {
 			complete = false
 			continue
@@ -172,122 +155,26 @@ func (r *reader) fillValue(x *Resource, name string, e *tfjson.Expression, out, 
 	}
 }
 
-// distinctRefs drops references that are the beginning of another one:
-// Terraform lists "a.b.email" and "a.b".
-func distinctRefs(refs []string) []string {
-	var out []string
-	for _, a := range refs {
-		if !slices.ContainsFunc(refs, func(b string) bool {
-			return b != a && strings.HasPrefix(b, a) && strings.ContainsAny(b[len(a):len(a)+1], ".[")
-		}) && !slices.Contains(out, a) {
-			out = append(out, a)
-		}
-	}
-	return out
-}
-
-// modulePath is the path of the module that an address is in, without indexes.
-func modulePath(address string) string {
-	parts := strings.Split(withoutIndexes(address), ".")
-	path := ""
-	for i := 0; i+1 < len(parts) && parts[i] == "module"; i += 2 {
-		path = join(path, "module."+parts[i+1])
-	}
-	return path
-}
-
-// maxReferences bounds how far a reference is followed through modules.
-const maxReferences = 16
-
-// value follows a reference from a module to a text that is known, or will be.
-func (r *reader) value(m *module, x *Resource, ref string, depth int) (string, bool) {
-	if m == nil || depth > maxReferences {
+// value follows a reference to a text that is known, or will be. One of which
+// the attribute is not told is to what an attribute of that name takes.
+func (r *reader) value(at site, name, ref string, byKey bool) (string, bool) {
+	o, ok := r.refersTo(at, ref, byKey, 0)
+	if !ok {
 		return "", false
 	}
-	parts := strings.Split(withoutIndexes(ref), ".")
-	switch {
-	case parts[0] == "var" && len(parts) > 1:
-		return r.variable(m, x, parts[1], depth)
-	case parts[0] == "module" && len(parts) > 2:
-		return r.output(m, x, parts[1], parts[2], depth)
-	case parts[0] == "data" && len(parts) > 3:
-		return r.attribute(join(m.path, strings.Join(parts[:3], ".")), x, parts[3], ref)
-	case strings.HasPrefix(parts[0], "google_") && len(parts) > 2:
-		return r.attribute(join(m.path, strings.Join(parts[:2], ".")), x, parts[2], ref)
+	if o.attribute != "" {
+		return r.computed(o.Resource, o.attribute)
 	}
-	return "", false
-}
-
-func (r *reader) variable(m *module, x *Resource, name string, depth int) (string, bool) {
-	if m.call == nil {
-		v := r.plan.Variables[name]
-		if v == nil {
-			return "", false
-		}
-		s, ok := v.Value.(string)
-		return s, ok
-	}
-	return r.expression(m.parent, x, m.call.Expressions[name], depth)
-}
-
-func (r *reader) output(m *module, x *Resource, call, name string, depth int) (string, bool) {
-	inner := r.modules[join(m.path, "module."+call)]
-	if inner == nil || inner.config.Outputs[name] == nil {
+	taken := map[string][]string{
+		"google_service_account":              {"email", "member", "members", "service_account", "service_account_email"},
+		"google_project_iam_custom_role":      {"id", "role"},
+		"google_organization_iam_custom_role": {"id", "role"},
+		"google_iam_policy":                   {"policy_data", "policy_data"},
+	}[o.Type]
+	if len(taken) == 0 || !slices.Contains(taken[1:], name) {
 		return "", false
 	}
-	return r.expression(inner, x, inner.config.Outputs[name].Expression, depth)
-}
-
-// expression is the text of an expression that is one literal or one
-// reference.
-func (r *reader) expression(m *module, x *Resource, e *tfjson.Expression, depth int) (string, bool) {
-	if e == nil || e.ExpressionData == nil {
-		return "", false
-	}
-	if s, ok := e.ConstantValue.(string); ok {
-		return s, true
-	}
-	refs := distinctRefs(e.References)
-	if len(refs) != 1 {
-		return "", false
-	}
-	return r.value(m, x, refs[0], depth+1)
-}
-
-// attribute is an attribute of another resource: the one instance there is, or
-// the one with the same key as the resource that refers to it.
-func (r *reader) attribute(address string, x *Resource, name, ref string) (string, bool) {
-	o := r.instance(address, x, ref)
-	if o == nil {
-		return "", false
-	}
-	return r.computed(o, name)
-}
-
-// instance is the one instance of a resource that there is, or the one with
-// the same key as the resource that refers to it; nil where none is known.
-func (r *reader) instance(address string, x *Resource, ref string) *Resource {
-	instances := r.after[address]
-	if len(instances) > 1 {
-		key := indexOf(x.Address)
-		if strings.HasSuffix(ref, "]") || strings.Contains(ref, "].") {
-			key = indexOf(strings.Split(ref, "]")[0] + "]")
-		}
-		instances = slices.DeleteFunc(slices.Clone(instances), func(o *Resource) bool { return key == "" || indexOf(o.Address) != key })
-	}
-	if len(instances) != 1 {
-		return nil
-	}
-	return instances[0]
-}
-
-// indexOf is the last index of an address, "" where it has none.
-func indexOf(address string) string {
-	i := strings.LastIndexByte(address, '[')
-	if i < 0 || !strings.HasSuffix(address, "]") {
-		return ""
-	}
-	return address[i:]
+	return r.computed(o.Resource, taken[0])
 }
 
 // computed is an attribute that is known, or that follows from those that are.

@@ -112,7 +112,7 @@ func (r *reader) neverAnyone(m *module, e *tfjson.Expression, depth int) bool {
 	if m == nil || e == nil || e.ExpressionData == nil || depth > maxReferences {
 		return false
 	}
-	refs := distinctRefs(e.References)
+	refs, _ := subjects(e.References)
 	if len(refs) == 0 {
 		return e.ConstantValue != nil && !anyone.MatchString(textOf(e.ConstantValue))
 	}
@@ -125,7 +125,7 @@ func (r *reader) refNeverAnyone(m *module, ref string, depth int) bool {
 	case parts[0] == "data" && len(parts) > 3:
 		return strings.HasPrefix(parts[1], "google_") && parts[1] != "google_iam_policy"
 	case strings.HasPrefix(parts[0], "google_"):
-		return len(parts) > 2
+		return len(parts) > 2 || parts[0] == "google_service_account"
 	case parts[0] == "each" || parts[0] == "count":
 		return false
 	case parts[0] == "var" && len(parts) > 1 && m.call != nil:
