@@ -49,6 +49,7 @@ func TestNeighbours(t *testing.T) {
 		{"package.json", `{"name": "@acme/services/web"}`, skip},
 		{"openapi.json", `{"openapi": "3.0.0", "paths": {}}`, skip},
 		{"validate.json", `{"format_version": "1.0", "valid": true, "diagnostics": []}`, skip},
+		{"nested.json", `{"example": {"format_version": "1.2", "resource_changes": []}}`, skip},
 		{"helm.yaml", "metadata:\n  name: {{ .Values.name }}\n", skip},
 		{"tabs.yaml", "a:\n\t- b\n", skip},
 		{"twice.yaml", "a: 1\na: 2\n", skip},
@@ -94,6 +95,22 @@ func TestNeighbours(t *testing.T) {
 				t.Errorf("by name: %v", err)
 			}
 		})
+	}
+}
+
+// A plan is one wherever its version stands: jq -S sorts the fields.
+func TestPlanInAnyOrder(t *testing.T) {
+	const service = `{"address":"google_cloud_run_v2_service.web","mode":"managed","type":"google_cloud_run_v2_service","name":"web",` +
+		`"change":{"actions":["create"],"before":null,"after":{"name":"web","location":"l","project":"shop"},"after_unknown":{}}}`
+	laid(t, map[string]string{
+		"plan.json": `{"configuration":{"root_module":{"outputs":{"a":{"description":"` + strings.Repeat("long ", 4000) + `"}}}},"format_version":"1.2","resource_changes":[` + service + `]}`,
+		"last.json": `{"resource_changes":[` + strings.ReplaceAll(service, "web", "two") + `],"format_version":"1.2"}`,
+	})
+	for _, paths := range [][]string{{"."}, {"plan.json", "last.json"}} {
+		in, err := Read(Options{Paths: paths})
+		if err != nil || len(in.After.Targets) != 2 || in.Kinds["Terraform plan"] != 2 {
+			t.Errorf("%q: %v, %+v", paths, err, in.Kinds)
+		}
 	}
 }
 

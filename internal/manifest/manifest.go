@@ -12,7 +12,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -239,13 +238,36 @@ var errNoPlan = errors.New("has a format_version and nothing of a plan; expected
 // zipped starts a plan in binary form.
 var zipped = []byte("PK\x03\x04")
 
-var planField = regexp.MustCompile(`"(resource_changes|planned_values|terraform_version|prior_state|values|errored|complete)"`)
+// planFields are those of what terraform show -json prints, beside the version.
+var planFields = []string{"resource_changes", "planned_values", "terraform_version", "prior_state", "values", "errored", "complete"}
 
 // isPlan reports whether a file is a Terraform plan: in a folder, a field of
-// its own says so beside the version.
+// its own says so beside the version, in whatever order they stand.
 func isPlan(data []byte, strict bool) bool {
-	version := bytes.HasPrefix(data, []byte("{")) && bytes.Contains(data[:min(len(data), 4096)], []byte(`"format_version"`))
-	return version && (!strict || planField.Match(data))
+	version, field := topFields(data)
+	return version && (field || !strict)
+}
+
+// topFields reports whether a document has a version at its top, and a field
+// of a plan there, as far as it can be read.
+func topFields(data []byte) (version, field bool) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	if start, err := d.Token(); err != nil || start != json.Delim('{') {
+		return false, false
+	}
+	for d.More() && !(version && field) {
+		key, err := d.Token()
+		if err != nil {
+			break
+		}
+		version = version || key == "format_version"
+		field = field || slices.Contains(planFields, fmt.Sprint(key))
+		var value json.RawMessage
+		if d.Decode(&value) != nil {
+			break
+		}
+	}
+	return version, field
 }
 
 func (r *reader) plan(name string, data []byte) error {
@@ -253,7 +275,7 @@ func (r *reader) plan(name string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	if !planField.Match(data) {
+	if _, field := topFields(data); !field {
 		return errNoPlan
 	}
 	r.count("Terraform plan")
