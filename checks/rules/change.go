@@ -27,15 +27,12 @@ resource for the same policy or role, each apply removes what the other one gran
 			}
 			owners := x.owners(name)
 			name = strings.TrimPrefix(name, v2Mark)
-			for i, a := range owners {
-				for _, b := range owners[i+1:] {
-					if why := conflict(a, b); why != "" {
-						f := Finding{Resource: name, GrantedOn: name, Role: a.binding.Role, Member: b.binding.Where.Address, Where: a.binding.Where,
-							Message: fmt.Sprintf("%s and %s overwrite each other on %s: %s", addressWord(a), addressWord(b), shortName(name), why)}
-						f.propose = func() []repair { return []repair{oneKind(name)} }
-						out = append(out, f)
-					}
-				}
+			for _, pair := range conflicts(owners) {
+				a, b := pair[0], pair[1]
+				f := Finding{Resource: name, GrantedOn: name, Role: a.binding.Role, Member: b.binding.Where.Address, Where: a.binding.Where,
+					Message: fmt.Sprintf("%s and %s overwrite each other on %s: %s", addressWord(a), addressWord(b), shortName(name), conflict(a, b))}
+				f.propose = func() []repair { return []repair{oneKind(name)} }
+				out = append(out, f)
 			}
 		}
 		return out
@@ -74,27 +71,76 @@ func addressWord(o owner) string {
 
 // owners lists the resources that configure a policy, once for each role.
 func (x *Index) owners(name string) []owner {
+	type claimed struct {
+		where estate.Where
+		role  string
+	}
 	var out []owner
+	seen := map[claimed]bool{}
 	for _, p := range x.policies[name] {
 		for i := range p.Bindings {
+			x.steps++
 			b := &p.Bindings[i]
-			if b.Authority == estate.NoAuthority || slices.ContainsFunc(out, func(o owner) bool {
-				return o.binding.Where == b.Where && (o.binding.Role == b.Role || b.Authority == estate.PolicyAuthority)
-			}) {
-				continue
+			key := claimed{b.Where, b.Role}
+			if b.Authority == estate.PolicyAuthority {
+				key.role = "" // it claims all of them at once
 			}
-			out = append(out, owner{b})
+			if b.Authority != estate.NoAuthority && !seen[key] {
+				seen[key] = true
+				out = append(out, owner{b})
+			}
 		}
 	}
 	return out
 }
+
+// conflicts pairs each owner with the first one that overwrites it: of the
+// whole policy, and of the members of its role. That one is in conflict with
+// all the others, too.
+func conflicts(owners []owner) [][2]owner {
+	first := map[string]int{} // of those that own more than a member, by what they own
+	for i, o := range owners {
+		if o.binding.Authority == estate.MemberAuthority {
+			continue
+		}
+		if _, taken := first[o.owned()]; !taken {
+			first[o.owned()] = i
+		}
+	}
+	var out [][2]owner
+	for i, o := range owners {
+		whole, any := first[wholePolicy]
+		role, one := first[o.role()]
+		if any && whole != i && conflict(o, owners[whole]) != "" {
+			out = append(out, [2]owner{owners[min(i, whole)], owners[max(i, whole)]})
+		}
+		if one && role != i && o.binding.Authority != estate.PolicyAuthority && conflict(o, owners[role]) != "" {
+			out = append(out, [2]owner{owners[min(i, role)], owners[max(i, role)]})
+		}
+	}
+	return out
+}
+
+// wholePolicy is what an _iam_policy resource owns.
+const wholePolicy = "the whole policy"
+
+// owned is what an owner owns: all members of a role under one condition, or
+// the whole policy.
+func (o owner) owned() string {
+	if o.binding.Authority == estate.PolicyAuthority {
+		return wholePolicy
+	}
+	return o.role()
+}
+
+func (o owner) role() string { return o.binding.Role + "\x00" + o.binding.Condition.GetExpression() }
 
 func conflict(a, b owner) string {
 	x, y := a.binding, b.binding
 	if x.Where == y.Where || x.Where.Address == y.Where.Address && x.Where.Address != "" {
 		return ""
 	}
-	same := x.Role == y.Role && x.Condition.GetExpression() == y.Condition.GetExpression()
+	same := a.role() == b.role()
 	switch {
 	case x.Authority == estate.PolicyAuthority || y.Authority == estate.PolicyAuthority:
 		return "one owns the whole policy"

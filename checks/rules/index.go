@@ -35,6 +35,7 @@ type Index struct {
 	joints    map[*estate.Policy]joint
 	known     *callers // nil until it is asked for
 	before    *Index
+	steps     int // taken where what is here is compared with each other
 }
 
 // A place is where a thing stands in configuration: two things at one place
