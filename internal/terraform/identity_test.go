@@ -130,7 +130,7 @@ func TestIdentityInPlans(t *testing.T) {
 		{"forbidden, and granted by reference", []string{service, bound("m", mover)}, must(mover, false), "1 services, 0 public; access-expectation " + web},
 		{"expected, and perhaps granted", []string{service, bound("other", mover)}, must(mover, true), "1 services, 0 public; access-expectation " + web + " unknown"},
 		{"forbidden to anyone, and perhaps granted", []string{service, bound("other", "allUsers")}, must("allUsers", false),
-			"1 services, 0 public; access-expectation " + web + " unknown; grant-all-users google_cloud_run_v2_service_iam_member.other"},
+			"1 services, 0 public; access-expectation " + web + " unknown; access-expectation google_cloud_run_v2_service_iam_member.other unknown; grant-all-users google_cloud_run_v2_service_iam_member.other"},
 		{"expected, and not granted", []string{service}, must(mover, true), "1 services, 0 public; access-expectation " + web},
 	} {
 		p := plan(t, tt.changes, configs)
