@@ -2,6 +2,7 @@ package rules
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -192,7 +193,15 @@ func (x *Index) layer(key layerKey, level iam.Level) iam.Layer {
 }
 
 // maybe says on what it depends whether a binding is there.
-func maybe(b *estate.Binding) string { return b.Where.Address + " is there " + b.Maybe }
+func maybe(b *estate.Binding) string { return placeOf(b.Where) + " is there " + b.Maybe }
+
+// placeOf names a place in the configuration: its address, or file and line.
+func placeOf(w estate.Where) string {
+	if w.Address == "" && w.File != "" {
+		return fmt.Sprintf("the binding of %s:%d", w.File, w.Line)
+	}
+	return w.Address
+}
 
 func isAnyone(member string) bool { return iam.ParseMember(member).Kind == iam.AllUsers }
 
@@ -214,7 +223,7 @@ func (x *Index) mayBeOf(t *target, permission string) string {
 		}
 		for _, b := range p.Bindings {
 			if x.mayCarry(b.Role, permission) {
-				return b.Where.Address + " may be about it: the service that it names is not known yet"
+				return placeOf(b.Where) + " may be about it: the service that it names is not known yet"
 			}
 		}
 	}

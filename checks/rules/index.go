@@ -177,6 +177,9 @@ func (x *Index) addTarget(in *estate.Target) {
 			t.name = in.Root + "/" + at
 		}
 	}
+	if x.targets[t.name] != nil && in.Root != "" && !whole(t.full) {
+		t.name = apartIn(t.full, in.Root)
+	}
 	if x.targets[t.name] != nil {
 		return
 	}

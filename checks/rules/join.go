@@ -51,10 +51,14 @@ func (x *Index) key(p *estate.Policy) string {
 	case !whole(name) && p.Where.Address != "" && x.targets[name] != nil:
 		return p.Where.Address // the target that has this name need not be the one
 	case !whole(name) && p.Root != "":
-		return name + " of " + p.Root
+		return apartIn(name, p.Root)
 	}
 	return name
 }
+
+// apartIn tells a name of which a part is not known from the same one in
+// another root module.
+func apartIn(name, root string) string { return name + " of " + root }
 
 func nodeKey(n *node) string { return estate.NodeHost + n.name }
 
@@ -76,6 +80,9 @@ func (x *Index) targetOf(p *estate.Policy) *target {
 		return x.functions[name]
 	}
 	t := x.targets[name]
+	if t != nil && t.Root != p.Root && !whole(name) {
+		t = x.targets[apartIn(name, p.Root)]
+	}
 	if t == nil || !whole(name) && (t.Root != p.Root || p.Where.Address != "") {
 		return nil
 	}

@@ -67,6 +67,12 @@ func (r *reader) document(name string, d document, strict bool) (what string, er
 	if what, err = r.kubernetes(name, d, strict); !errors.Is(err, errForeign) {
 		return what, err
 	}
+	if what, err := r.firebase(name, d); !errors.Is(err, errForeign) {
+		return what, err
+	}
+	if what, err := r.pipeline(name, d); what != "" {
+		return what, err
+	}
 	what, flag := evidence.Kind(d.json)
 	if strict {
 		flag = evidence.Own(d.json)

@@ -13,17 +13,19 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 
 	"diagnose/internal/estate"
+	"diagnose/internal/script"
 	"diagnose/internal/terraform"
 )
 
 // The kinds by which files of a folder are counted where nothing is read of
 // them.
 const (
-	otherFiles  = "of other kinds"
-	otherData   = "JSON or YAML of something else"
-	brokenOther = "broken, and of something else"
-	leftOut     = "left out by --exclude"
-	links       = "links and devices"
+	otherFiles   = "of other kinds"
+	otherData    = "JSON or YAML of something else"
+	brokenOther  = "broken, and of something else"
+	otherScripts = "scripts without a command that matters here"
+	leftOut      = "left out by --exclude"
+	links        = "links and devices"
 )
 
 // leftFolder reports whether a folder holds what others made, or is hidden.
@@ -100,7 +102,7 @@ func (r *reader) found(p string) error {
 		r.unread(p, errTooLarge)
 		return nil
 	}
-	if !structured(p) {
+	if !structured(p) && !runnable(p) {
 		r.skip(otherFiles)
 		return nil
 	}
@@ -110,9 +112,13 @@ func (r *reader) found(p string) error {
 		return nil
 	}
 	switch err := r.data(p, data, true); {
+	case errors.Is(err, script.ErrNothing):
+		r.skip(otherScripts)
+	case errors.Is(err, errForeign) && !structured(p):
+		r.skip(otherFiles)
 	case errors.Is(err, errForeign):
 		r.skip(otherData)
-	case errors.Is(err, errSyntax) && !ours.Match(data):
+	case errors.Is(err, errSyntax) && !ours.Match(data) && !script.Mentions(data):
 		r.skip(brokenOther)
 	case err != nil:
 		r.unread(p, err)

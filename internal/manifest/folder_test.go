@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -66,6 +67,12 @@ func TestNeighbours(t *testing.T) {
 		{"policies.yaml", "policies: [a]\n", skip},
 		{"version.yaml", "version: 1\netag: x\nother: y\n", skip},
 		{"deployment.yaml", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n", skip},
+		{"build.sh", "make all\n", skip},
+		{"broken.sh", "if true; then\n", skip},
+		{"Makefile", "all:\n\techo gcloud run deploy web --allow-unauthenticated\n", skip},
+		{"test.yml", "on: push\njobs: {test: {steps: [{run: go test ./...}]}}\n", skip},
+		{"endpoints.yaml", "specVersion: 2\nendpoints: [a]\n", skip},
+		{"deploy-cut.sh", "if true; then\n  gcloud run deploy web --allow-unauthenticated\n", open},
 		{"knative-helm.yaml", "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: {{ .Values.name }}\n", open},
 		{"policy-cut.json", `{"bindings": [{"role": "roles/run.invoker", "members": [`, open},
 		{"members.yaml", "bindings: [{role: roles/run.invoker, members: allUsers}]\n", open},
@@ -136,6 +143,71 @@ func TestLeftOut(t *testing.T) {
 	}
 	if _, err := Read(Options{Paths: []string{"."}, Exclude: []string{"a["}}); err == nil || !strings.Contains(err.Error(), `--exclude "a["`) {
 		t.Errorf("a pattern without end: %v", err)
+	}
+}
+
+// What a command sets counts for the service that another file has, where
+// every part of its name is known.
+func TestScripts(t *testing.T) {
+	laid(t, map[string]string{
+		"web.yaml":                webService,
+		"deploy.sh":               "gcloud run services update web --region europe-west1 --project shop --no-invoker-iam-check\n",
+		"other.sh":                "gcloud run deploy web --region europe-west1 --allow-unauthenticated\n",
+		"bin/release":             "#!/bin/sh\ngcloud run deploy api --allow-unauthenticated\n",
+		".github/workflows/d.yml": "on: push\njobs: {d: {steps: [{run: gcloud run deploy bill --allow-unauthenticated}]}}\n",
+	})
+	if err := os.Chmod("bin/release", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	in, err := Read(Options{Paths: []string{"."}})
+	if err != nil || len(in.After.Unread) > 0 {
+		t.Fatal(err, in.After.Unread)
+	}
+	var got []string
+	for _, x := range in.After.Targets {
+		got = append(got, fmt.Sprintf("%s %v %s", x.Name[len("//run.googleapis.com/projects/"):], x.Check == estate.No, x.Where.File))
+	}
+	want := []string{"-/locations/-/services/api false bin/release", "-/locations/-/services/bill false .github/workflows/d.yml",
+		"-/locations/europe-west1/services/web false other.sh", "shop/locations/europe-west1/services/web true deploy.sh"}
+	if slices.Sort(got); !slices.Equal(got, want) || in.Kinds["shell script"] != 3 || in.Kinds["GitHub workflow"] != 1 {
+		t.Errorf("%q, %v", got, in.Kinds)
+	}
+}
+
+// Firebase's functions, by what they say of their invokers.
+func TestFirebase(t *testing.T) {
+	laid(t, map[string]string{"functions.yaml": `specVersion: v1alpha1
+endpoints:
+  open:
+    platform: gcfv2
+    region: [europe-west1]
+    httpsTrigger:
+      invoker: [public]
+  shut: {platform: gcfv1, project: shop, httpsTrigger: {invoker: [private]}}
+  some: {platform: gcfv2, httpsTrigger: {invoker: [a@shop.iam.gserviceaccount.com, "b@"]}}
+  unsaid: {platform: gcfv2, callableTrigger: {}}
+  event: {platform: gcfv2, eventTrigger: {eventType: x}}
+`})
+	in, err := Read(Options{Paths: []string{"."}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range in.After.Policies {
+		b := p.Bindings[0]
+		got = append(got, fmt.Sprintf("%s %s %v open=%v maybe=%v", p.Resource[strings.LastIndex(p.Resource, "/")+1:], b.Role, b.Members, b.Open != "", b.Maybe != ""))
+	}
+	want := []string{
+		"open roles/run.invoker [allUsers] open=false maybe=false", "shut roles/cloudfunctions.invoker [] open=false maybe=false",
+		"some roles/run.invoker [serviceAccount:a@shop.iam.gserviceaccount.com] open=true maybe=false", "unsaid roles/run.invoker [allUsers] open=false maybe=true",
+	}
+	if slices.Sort(got); !slices.Equal(got, want) || len(in.After.Targets) != 5 {
+		t.Errorf("%q, %d targets", got, len(in.After.Targets))
+	}
+	for _, p := range in.After.Policies {
+		if strings.HasSuffix(p.Resource, "/open") && p.Where.Line != 7 {
+			t.Errorf("line %d", p.Where.Line)
+		}
 	}
 }
 

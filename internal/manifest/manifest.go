@@ -19,6 +19,7 @@ import (
 
 	"diagnose/internal/estate"
 	"diagnose/internal/evidence"
+	"diagnose/internal/script"
 	"diagnose/internal/terraform"
 )
 
@@ -89,6 +90,7 @@ func Read(o Options) (Input, error) {
 			return Input{}, err
 		}
 	}
+	r.bindScripts()
 	r.bindReferences()
 	r.bindPolicies()
 	r.After.JoinFunctions()
@@ -104,6 +106,7 @@ type reader struct {
 	refs     []refPolicy              // whose resource is told by another object
 	objects  map[string]estate.Target // of Config Connector, by kind, namespace and name
 	planned  map[string]bool          // folders with a plan
+	scripted []*estate.Estate         // what commands do, applied when all is read
 	target   string                   // full resource name of policies, "" where it is not said
 	exclude  []string
 	paths    []string // as they were given
@@ -195,6 +198,8 @@ func (r *reader) data(name string, data []byte, strict bool) error {
 	}
 	trimmed := bytes.TrimSpace(data)
 	switch {
+	case script.Kind(name, data) != "":
+		return r.script(name, data)
 	case isPlan(trimmed, strict):
 		return r.plan(name, data)
 	case len(trimmed) == 0:
