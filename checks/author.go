@@ -3,11 +3,13 @@ package checks
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
 	"diagnose/internal/evidence"
 	"diagnose/internal/gcp"
+	"diagnose/internal/iam"
 )
 
 // The authors of answers. The front end judges the invocation; IAP and the
@@ -103,8 +105,8 @@ func (in *Invocation) byShape(r evidence.Response) authorship {
 		return authorship{who: iapAuthor, basis: "a redirect to accounts.google.com, which plain Cloud Run never sends"}
 	case r.Status/100 == 3 && in.upgradesToHTTPS(r.Header):
 		return authorship{who: frontEnd, basis: "a redirect to the same URL over https"}
-	case strings.Contains(r.Body, "Permission '") && strings.Contains(r.Body, "' denied"):
-		return authorship{who: googleAPI, basis: "the body names a permission to manage the service, not to invoke it"}
+	case otherPermission(r.Body) != "":
+		return authorship{who: googleAPI, basis: "the body says that " + otherPermission(r.Body) + " is missing, which is not a permission to invoke"}
 	case in.host.Kind == gcp.APIHost || in.host.Kind == gcp.NoHost && apiError(r.Body):
 		return authorship{who: googleAPI, basis: "the answer is an error of a Google API, so the call did not invoke the service"}
 	case isJSON(r):
@@ -119,6 +121,18 @@ func (in *Invocation) byShape(r evidence.Response) authorship {
 		return authorship{who: container, basis: "Google's front end only redirects from http to https"}
 	}
 	return authorship{}
+}
+
+var missingPermission = regexp.MustCompile(`Permission '([a-z]\w*(?:\.\w+)+)' denied`)
+
+// otherPermission is the permission that Google's APIs say is missing, "" where
+// none is named, or one that invokes.
+func otherPermission(body string) string {
+	m := missingPermission.FindStringSubmatch(body)
+	if m == nil || m[1] == iam.RunInvoke || m[1] == iam.FunctionsInvoke {
+		return ""
+	}
+	return m[1]
 }
 
 // apiError reports whether a body is an error as Google's APIs write it:

@@ -14,6 +14,11 @@ type mark struct {
 const (
 	signatureFix = "Verify a token that Cloud Run did not consume: send a second copy in another header, " +
 		"or trust the claims after the invoker check"
+	noToken   = "whoever asked for the token may not act as the service account, so nothing was sent to the service"
+	minterFix = "Grant roles/iam.serviceAccountOpenIdTokenCreator on the service account to whoever asks for the token; " +
+		"roles/owner does not include it"
+	impersonateFix = "Grant roles/iam.serviceAccountTokenCreator on the service account to whoever acts as it; " +
+		"roles/owner does not include it"
 	eventFix = "Send a CloudEvent: headers ce-id, ce-source, ce-type and ce-specversion"
 	proxyFix = "Look at the web server in the container: the request reached it"
 )
@@ -57,6 +62,10 @@ var marks = []mark{
 	{"the audience client and the client need to be in the same project", tokenService,
 		"it refused to mint the token, so nothing was sent to the service",
 		"Use an OAuth client of the same project, or a service account"},
+	{"permission 'iam.serviceaccounts.getopenidtoken' denied", tokenService, noToken, minterFix},
+	{"permission 'iam.serviceaccounts.getaccesstoken' denied", tokenService, noToken, impersonateFix},
+	{"permission 'iam.serviceaccounts.signjwt' denied", tokenService, noToken, impersonateFix},
+	{"permission 'iam.serviceaccounts.signblob' denied", tokenService, noToken, impersonateFix},
 	{"jwt issuer is not configured", gateway,
 		"its JWT check does not know the issuer",
 		"Add the issuer to the gateway's security definitions, or drop the gateway's own check"},
