@@ -1,7 +1,9 @@
 package evidence
 
 import (
+	"net/http"
 	"net/url"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -210,6 +212,27 @@ func TestMoreClients(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
+// The console of a browser shows a request: a preflight has no credential, and
+// of others it does not tell.
+func TestBrowserConsole(t *testing.T) {
+	const page = "https://orders-ab12cd34ef-ew.a.run.app/items"
+	for why, want := range map[string]Request{
+		"Response to preflight request doesn't pass access control check": {Method: "OPTIONS", Client: "",
+			Headers: http.Header{"User-Agent": {"Mozilla/5.0"}, "Origin": {"https://app.example.com"}}},
+		"No 'Access-Control-Allow-Origin' header is present on the requested resource.": {Client: "browser"},
+	} {
+		var s Snapshot
+		text := "Access to fetch at '" + page + "' from origin 'https://app.example.com' has been blocked by CORS policy: " + why
+		if err := s.Add([]Given{{"console.txt", []byte(text)}}); err != nil {
+			t.Errorf("%s: %v", why, err)
+		}
+		got := s.Request.Or(Request{})
+		if got.URL == nil || got.URL.String() != page || got.Method != want.Method || got.Client != want.Client || !reflect.DeepEqual(got.Headers, want.Headers) {
+			t.Errorf("%s: %+v, want %+v", why, got, want)
 		}
 	}
 }

@@ -85,11 +85,12 @@ func foreign(doc []byte, name string) error {
 func recognizeText(text string) string {
 	text = strings.ReplaceAll(text, "\r\n", "\n")
 	_, sent := transcript.Sent(text)
+	_, blocked := transcript.Blocked(text)
 	_, told := pasted(text)
 	switch {
 	case lastStatusLine(strings.Split(text, "\n")) >= 0:
 		return "response"
-	case transcript.IsCurl(text) || sent:
+	case transcript.IsCurl(text) || sent || blocked:
 		return "request"
 	case told || isRunLog(text):
 		return "log"

@@ -76,13 +76,16 @@ func readRequest(s *Snapshot, src Source, data []byte) error {
 // errCurl reports a curl command line that calls nothing as it stands.
 var errCurl = errors.New("has a curl command line that cannot be read: a quote is not closed, or it names no URL")
 
-// written reads a request as a person has it: a curl command line, or what goes
-// over the wire.
+// written reads a request as a person has it: a curl command line, what goes
+// over the wire, or what a browser says of it.
 func written(text string) (transcript.Exchange, bool) {
 	if e, ok := transcript.Curl(strings.ReplaceAll(text, "\r\n", "\n")); ok {
 		return e, true
 	}
-	return transcript.Sent(text)
+	if e, ok := transcript.Sent(text); ok {
+		return e, true
+	}
+	return transcript.Blocked(text)
 }
 
 func clip(s string) string {

@@ -1,6 +1,7 @@
 // Package transcript reads what a person has of one HTTP request: the curl
-// command line, what curl -v prints, and the recording of a browser (HAR). It
-// says what was sent and what was answered, and judges neither.
+// command line, what curl -v prints, and of a browser its recording (HAR) or
+// its message that a page may not read an answer. It says what was sent and
+// what was answered, and judges neither.
 package transcript
 
 import (
