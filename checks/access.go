@@ -249,7 +249,7 @@ func (in *Invocation) denyFinding() Finding {
 		f := fail(fmt.Sprintf("%s is denied %s: %s", subject(in.principal), in.permission, d.Denial.Reason), Answer{Status: 403, Log: notAuthenticated}, cite)
 		f.Fixes = []Fix{in.exemptFromDeny(d.Denial, in.checked.Member.String())}
 		return f
-	case !in.DenyPolicies.Known():
+	case !in.DenyPolicies.Known() && (d.Denial.State == iam.NotDenied || d.State == iam.NotGranted):
 		return in.denyUnread()
 	case d.Denial.State == iam.NotDenied && (d.State != iam.Unknown || in.decideAllow(in.permission, in.checked).State != iam.Granted):
 		return pass("no deny rule covers the caller", in.DenyPolicies.Source)

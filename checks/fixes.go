@@ -213,7 +213,7 @@ func (in *Invocation) callURLFix(id, summary string, u *url.URL) Fix {
 // exemptFromDeny proposes to except the caller from the rule that denies it.
 func (in *Invocation) exemptFromDeny(d iam.Denial, member string) Fix {
 	principal := denyPrincipal(member)
-	policy := in.DenyPolicies.Or(nil)[d.Policy]
+	policy := in.DenyPoliciesRead()[d.Policy]
 	on, id, _ := gcp.ParseDenyPolicy(policy.GetName())
 	rule := policy.GetRules()[d.Rule].GetDenyRule()
 	all := map[string]any{"exceptionPrincipals": append(slices.Clone(rule.GetExceptionPrincipals()), principal)}
@@ -227,14 +227,11 @@ func (in *Invocation) exemptFromDeny(d iam.Denial, member string) Fix {
 			Text: string(except)}},
 		Caution: "someone decided on this deny policy: ask its owner first",
 		apply: func(s evidence.Snapshot) evidence.Snapshot {
-			all := slices.Clone(s.DenyPolicies.Or(nil))
-			all[d.Policy] = edit(all[d.Policy], func(p *denypb.Policy) {
+			return s.WithDenyPolicy(d.Policy, edit(policy, func(p *denypb.Policy) {
 				if r := p.GetRules()[d.Rule].GetDenyRule(); r != nil && principal != "" {
 					r.ExceptionPrincipals = append(r.ExceptionPrincipals, principal)
 				}
-			})
-			s.DenyPolicies = evidence.Known(all, s.DenyPolicies.Source)
-			return s
+			}))
 		},
 	}
 }

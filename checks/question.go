@@ -2,7 +2,6 @@ package checks
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -65,7 +64,7 @@ func (in *Invocation) question(permission string, id iam.Identity) iam.Question 
 	if permission == iam.RunInvoke {
 		q.CheckOff = in.checkOff()
 	}
-	for _, p := range in.denyPolicies() {
+	for _, p := range in.DenyPoliciesRead() {
 		q.Deny = append(q.Deny, in.denyLayer(p))
 	}
 	return q
@@ -113,16 +112,6 @@ func (in *Invocation) decideOnce(a asked) iam.Decision {
 // alone may be a list that was cut short.
 func (in *Invocation) underOrganization() bool {
 	return slices.ContainsFunc(in.Ancestors.Or(nil), func(a evidence.Ancestor) bool { return a.Type == "organization" && !a.Missing })
-}
-
-// denyPolicies lists the deny policies whose rules were read, also where those
-// of others were not.
-func (in *Invocation) denyPolicies() []*denypb.Policy {
-	var unread *evidence.UnreadRules
-	if errors.As(in.DenyPolicies.Reason(), &unread) {
-		return unread.Read
-	}
-	return in.DenyPolicies.Or(nil)
 }
 
 // checkOff says whether the invoker IAM check is off. A gen1 function has none

@@ -178,9 +178,56 @@ func TestDenyPolicies(t *testing.T) {
 	if f := read(t, "deny-policies.json", `{"policies":[{"name":"policies/x/denypolicies/y","kind":"DenyPolicy"}]}`).DenyPolicies; f.Known() || !strings.Contains(f.Reason().Error(), "rules") {
 		t.Errorf("policies without rules are known %t: %v", f.Known(), f.Reason())
 	}
-	d, _ := read(t, "deny-policies.json", `{"name":"policies/x/denypolicies/y","rules":[{"denyRule":{"deniedPermissions":["run.googleapis.com/routes.invoke"]}}]}`).DenyPolicies.Get()
-	if len(d) != 1 || len(d[0].GetRules()) != 1 {
-		t.Errorf("deny policies are %v", d)
+}
+
+const denyPolicy = `{"name":"policies/x/denypolicies/y","rules":[{"denyRule":{"deniedPermissions":["run.googleapis.com/routes.invoke"]}}]}`
+
+// A policy by itself, or a page of a list, does not say that there are no
+// others. A list does, and so does one that names those that are given.
+func TestDenyPolicyAlone(t *testing.T) {
+	list := `{"policies":[{"name":"policies/x/denypolicies/y","kind":"DenyPolicy"}]}`
+	for _, test := range []struct {
+		given []string
+		whole bool
+	}{
+		{[]string{denyPolicy}, false},
+		{[]string{denyPolicy, strings.ReplaceAll(denyPolicy, "/y", "/z")}, false},
+		{[]string{`{"policies":[` + denyPolicy + `],"nextPageToken":"more"}`}, false},
+		{[]string{`[` + denyPolicy + `,{"error":{"code":403,"status":"PERMISSION_DENIED","message":"no"}}]`}, false},
+		{[]string{`{"policies":[` + denyPolicy + `],"nextPageToken":""}`}, true},
+		{[]string{`[` + denyPolicy + `]`}, true},
+		{[]string{denyPolicy, list}, true},
+		{[]string{list, denyPolicy}, true},
+		{[]string{`[]`, denyPolicy}, true},
+	} {
+		var s Snapshot
+		for _, doc := range test.given {
+			if err := s.AddAs("deny-policies", Source{Document: "d"}, []byte(doc)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if read := s.DenyPoliciesRead(); s.DenyPolicies.Known() != test.whole || len(read) == 0 || len(read[0].GetRules()) != 1 {
+			t.Errorf("%s: known %t, want %t, with %v", test.given, s.DenyPolicies.Known(), test.whole, read)
+		}
+		data, err := writeDenyPolicies(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back := read(t, "deny-policies.json", string(data))
+		if back.DenyPolicies.Known() != test.whole || len(back.DenyPoliciesRead()) != len(s.DenyPoliciesRead()) {
+			t.Errorf("%s is written as %s", test.given, data)
+		}
+	}
+}
+
+func TestPageOfMemberships(t *testing.T) {
+	page := `{"memberships":[{"name":"groups/a/memberships/b","preferredMemberKey":{"id":"b@example.com"},"type":"USER"}],"nextPageToken":"more"}`
+	if g, ok := read(t, "groups.json", `{"group:a@example.com":`+page+`}`).Groups.Get(); !ok || g["group:a@example.com"] != nil {
+		t.Errorf("a page counts as all: %v", g)
+	}
+	var s Snapshot
+	if err := Read("groups.json", Source{Document: "groups.json"}, []byte(page), &s); err == nil || !strings.Contains(err.Error(), "one page") {
+		t.Errorf("a page alone: %v", err)
 	}
 }
 

@@ -21,11 +21,14 @@ func isGroupKey(k string) bool {
 }
 
 // readGroups reads the members of groups and domains: lists of members, or of
-// memberships as gcloud prints them, by group. A group whose list is null is
-// left out: it is not known.
+// memberships as gcloud prints them, by group. A group whose list is null or
+// one page of several is left out: it is not known.
 func readGroups(s *Snapshot, src Source, data []byte) error {
 	return into(&s.Groups, src, data, func(doc []byte) (map[string][]string, error) {
 		if list, ok := memberships(doc); ok {
+			if cutShort(doc) {
+				return nil, errors.New("is one page of the memberships: read all of them, with " + groupsMake)
+			}
 			return groupOfMemberships(list)
 		}
 		in, err := object(doc)
@@ -37,7 +40,7 @@ func readGroups(s *Snapshot, src Source, data []byte) error {
 			if !isGroupKey(k) {
 				return nil, wrongKind(doc, errors.New("has a key that is not a group: or domain: member; "+groupsForm), "groups")
 			}
-			if string(raw) == "null" {
+			if string(raw) == "null" || cutShort(raw) {
 				continue
 			}
 			var members []string

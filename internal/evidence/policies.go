@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"cloud.google.com/go/iam/apiv1/iampb"
-	denypb "cloud.google.com/go/iam/apiv2/iampb"
 	"cloud.google.com/go/iap/apiv1/iappb"
 
 	"diagnose/internal/gcp"
@@ -159,55 +158,6 @@ func whole(list []Ancestor, src Source) []Ancestor {
 		list = append(list, missing("organization", "the list has no organization", src))
 	}
 	return list
-}
-
-// UnreadRules is the reason of deny policies that are known to exist, and of
-// which some were listed without their rules, as gcloud iam policies list
-// prints them.
-type UnreadRules struct {
-	Names []string         // full names of those without rules
-	Read  []*denypb.Policy // those with rules
-}
-
-func (e *UnreadRules) Error() string {
-	ids := make([]string, len(e.Names))
-	for i, n := range e.Names {
-		ids[i] = gcp.Last(n)
-	}
-	return fmt.Sprintf("a list leaves the rules of deny policies out: read %s with gcloud iam policies get", strings.Join(ids, ", "))
-}
-
-func readDenyPolicies(s *Snapshot, src Source, data []byte) error {
-	unread := &UnreadRules{}
-	err := into(&s.DenyPolicies, src, data, func(doc []byte) ([]*denypb.Policy, error) {
-		if m, err := object(doc); err == nil && len(m) == 0 {
-			return []*denypb.Policy{}, nil // {} is what listing no policies prints
-		}
-		list, err := elements(doc, "policies")
-		if err != nil {
-			return nil, err
-		}
-		unread.Read = []*denypb.Policy{}
-		for i, raw := range list {
-			p := &denypb.Policy{}
-			if err := require(raw, "deny-policies"); err != nil {
-				return nil, fmt.Errorf("element %d %w", i, err)
-			}
-			if err := decode(raw, p, "etag", "createTime", "updateTime"); err != nil {
-				return nil, fmt.Errorf("element %d %w", i, err)
-			}
-			if len(p.GetRules()) == 0 {
-				unread.Names = append(unread.Names, p.GetName())
-				continue
-			}
-			unread.Read = append(unread.Read, p)
-		}
-		return unread.Read, nil
-	})
-	if err == nil && len(unread.Names) > 0 {
-		s.DenyPolicies = Unknown[[]*denypb.Policy](unread, src)
-	}
-	return err
 }
 
 // accountsMake makes the document of one service account: gcloud prints its

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"diagnose/internal/credential"
 	"diagnose/internal/yamldoc"
 )
 
@@ -232,16 +233,48 @@ type apiError struct {
 	}
 }
 
+// A Refusal is the reason of a document in whose place the error of an API
+// was saved.
+type Refusal struct {
+	Code            int // of HTTP
+	Status, Message string
+}
+
+func (e *Refusal) Error() string { return fmt.Sprintf("%d %s: %s", e.Code, e.Status, e.Message) }
+
 // refusal returns the reason why a document could not be read, where an error
-// of gcloud or of an API was saved in its place: that is no empty document.
+// of gcloud or of an API was saved in its place: that is no empty document. An
+// error without a code is what a capture keeps.
 func refusal(data []byte) error {
 	trimmed := bytes.TrimSpace(data)
 	if line, ok := gcloudError(data); ok {
 		return errors.New(line)
 	}
 	var e apiError
-	if json.Unmarshal(trimmed, &e) == nil && e.Error.Code != 0 {
-		return fmt.Errorf("%d %s: %s", e.Error.Code, e.Error.Status, e.Error.Message)
+	if json.Unmarshal(trimmed, &e) != nil {
+		return nil
+	}
+	if e.Error.Code != 0 {
+		return &Refusal{int(e.Error.Code), e.Error.Status, e.Error.Message}
+	}
+	if m, err := object(trimmed); err == nil && len(m) == 1 && e.Error.Message != "" {
+		return errors.New(e.Error.Message)
 	}
 	return nil
+}
+
+// cutShort reports whether a document is one page of a list that goes on.
+func cutShort(doc []byte) bool {
+	m, err := object(doc)
+	return err == nil && text(m, "nextPageToken") != ""
+}
+
+// refusedAs writes a reason so that refusal reads it again.
+func refusedAs(err error) any {
+	out := map[string]any{"message": credential.Scrub(err.Error())}
+	var r *Refusal
+	if errors.As(err, &r) {
+		out = map[string]any{"code": r.Code, "status": r.Status, "message": credential.Scrub(r.Message)}
+	}
+	return map[string]any{"error": out}
 }

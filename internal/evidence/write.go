@@ -3,14 +3,11 @@ package evidence
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 
 	"cloud.google.com/go/iam/apiv1/iampb"
-	denypb "cloud.google.com/go/iam/apiv2/iampb"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
@@ -56,20 +53,6 @@ func listWriter[M proto.Message](field func(*Snapshot) *Fact[[]M]) func(Snapshot
 		}
 		return writeJSON(out)
 	}
-}
-
-// writeDenyPolicies writes those whose rules were not read by name alone, so
-// that they are known to be there.
-func writeDenyPolicies(s Snapshot) ([]byte, error) {
-	var unread *UnreadRules
-	if errors.As(s.DenyPolicies.Reason(), &unread) {
-		list := slices.Clone(unread.Read)
-		for _, name := range unread.Names {
-			list = append(list, &denypb.Policy{Name: name})
-		}
-		s.DenyPolicies = Known(list, s.DenyPolicies.Source)
-	}
-	return listWriter(func(s *Snapshot) *Fact[[]*denypb.Policy] { return &s.DenyPolicies })(s)
 }
 
 func policyWriter(field func(*Snapshot) *policyFact) func(Snapshot) ([]byte, error) {

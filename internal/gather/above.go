@@ -98,12 +98,14 @@ func orEmpty(p *iampb.Policy) *iampb.Policy {
 
 // aboveProject asks for the effective policies in the folders and the
 // organization above the project, the widest of which that answers is enough.
+// A narrower scope that was given hides none of them.
 func (c *collector) aboveProject(ctx context.Context, t Target, service string, h hierarchy) []scoped {
 	service = indexed(service, func() hierarchy { return h })
-	if h.err != nil || c.Scope != "" {
+	if h.err != nil {
 		return nil
 	}
-	return c.effectivePolicies(ctx, t, service, h.above())
+	asked := func(scope string) bool { return scope == c.Scope }
+	return c.effectivePolicies(ctx, t, service, slices.DeleteFunc(h.above(), asked))
 }
 
 // maxAbove bounds the number of resources above a project; folders nest ten
@@ -120,7 +122,7 @@ func (h hierarchy) above() []string {
 
 // ancestors lists the project and what is above it, each with its policy or
 // the reason why it is not known. Where the hierarchy itself is not known, an
-// ancestor without a known ID stands for what may be above.
+// ancestor without an ID stands for what may be above.
 func ancestors(t Target, h hierarchy, answers []scoped) evidence.Fact[[]evidence.Ancestor] {
 	chain := chainOf(t, h, answers)
 	var out []evidence.Ancestor
@@ -138,7 +140,7 @@ func ancestors(t Target, h hierarchy, answers []scoped) evidence.Fact[[]evidence
 		return evidence.Unknown[[]evidence.Ancestor](answers[0].err, answers[0].source)
 	}
 	if !complete(h, answers) {
-		out = append(out, evidence.Ancestor{ID: "ORGANIZATION_ID", Type: "organization",
+		out = append(out, evidence.Ancestor{Type: "organization", Missing: true,
 			Policy: evidence.Unknown[*iampb.Policy](fmt.Errorf("the folders and organization above the project are unknown: %w", orUnlisted(h.err)), h.source)})
 	}
 	return evidence.Known(out, cmp.Or(src, h.source))

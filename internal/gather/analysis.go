@@ -32,28 +32,33 @@ type analysis struct {
 
 // A question is what Policy Analyzer is asked about one resource.
 type question struct {
-	resource  string // full resource name
-	scope     string
+	resource  string                              // full resource name
+	scopes    []string                            // from the widest to the project
 	policy    func() evidence.Fact[*iampb.Policy] // the resource's own
-	effective func() []scoped
+	effective func() []scoped                     // up to the project, and to the scope that was given
+	above     func() []scoped                     // up to what is above the project
 }
 
 func (c *collector) question(
-	t Target, f evidence.Fact[evidence.Function], service string, r round, place func() hierarchy,
+	t Target, f evidence.Fact[evidence.Function], service string, r round, above func() []scoped, place func() hierarchy,
 ) question {
-	q := question{runHost + indexed(service, place), c.Scope, r.policy, r.effective}
-	if q.scope == "" {
-		q.scope = "projects/" + t.Project
-	}
+	q := question{runHost + indexed(service, place), nil, r.policy, r.effective, above}
 	if fn, ok := f.Get(); ok && fn.GetEnvironment() == functionspb.Environment_GEN_1 {
 		q.resource, q.policy = functionsHost+indexed(t.functionName(), place), r.functionPolicy
+	}
+	q.scopes = place().above()
+	slices.Reverse(q.scopes)
+	for _, s := range []string{c.Scope, "projects/" + t.Project} {
+		if s != "" && !slices.Contains(q.scopes, s) {
+			q.scopes = append(q.scopes, s)
+		}
 	}
 	return q
 }
 
 // analyze asks Policy Analyzer who holds the permissions asked about, with
 // groups expanded. It is asked only where a policy that was read has a group or
-// a custom role, or at once where waiting for the policies would take a third
+// a custom role, or at once where waiting for the policies would take a further
 // round: an organization has 20 questions a day without a paid tier of
 // Security Command Center, by
 // https://docs.cloud.google.com/policy-intelligence/docs/analyze-iam-policies.
@@ -61,31 +66,75 @@ func (c *collector) analyze(ctx context.Context, q question, atOnce bool) analys
 	if !atOnce && !q.needed() {
 		return analysis{}
 	}
-	src := evidence.Source{Document: "https://cloudasset.googleapis.com/v1/" + q.scope + ":analyzeIamPolicy"}
-	resp, err := call(ctx, c, analyzePolicy, q.scope, func(ctx context.Context, o gax.CallOption) (*assetpb.AnalyzeIamPolicyResponse, error) {
-		client, err := c.asset()
-		if err != nil {
-			return nil, err
-		}
-		return client.AnalyzeIamPolicy(ctx, &assetpb.AnalyzeIamPolicyRequest{AnalysisQuery: &assetpb.IamPolicyAnalysisQuery{
-			Scope:            q.scope,
-			ResourceSelector: &assetpb.IamPolicyAnalysisQuery_ResourceSelector{FullResourceName: q.resource},
-			AccessSelector:   &assetpb.IamPolicyAnalysisQuery_AccessSelector{Permissions: asked},
-			Options:          &assetpb.IamPolicyAnalysisQuery_Options{ExpandGroups: true, OutputGroupEdges: true},
-		}}, o)
-	})
+	scope := q.scopes[0]
+	resp, err := c.ask(ctx, q, scope)
+	if narrower := q.narrower(err); narrower != "" {
+		scope = narrower
+		resp, err = c.ask(ctx, q, scope)
+	}
+	src := evidence.Source{Document: "https://cloudasset.googleapis.com/v1/" + scope + ":analyzeIamPolicy"}
 	switch {
 	case !q.needed():
 		return analysis{}
 	case err != nil:
 		return analysis{evidence.Unknown[[]*adminpb.Role](err, src), evidence.Unknown[map[string][]string](err, src)}
 	}
-	roles, _ := opaque(q.policy(), q.effective())
+	roles, _ := opaque(q.policy(), q.within(scope))
 	return analysis{rolesOf(resp, roles, src), groupsOf(resp, src)}
 }
 
+func (c *collector) ask(ctx context.Context, q question, scope string) (*assetpb.AnalyzeIamPolicyResponse, error) {
+	type response = *assetpb.AnalyzeIamPolicyResponse
+	return call(ctx, c, analyzePolicy, scope, func(ctx context.Context, o gax.CallOption) (response, error) {
+		client, err := c.asset()
+		if err != nil {
+			return nil, err
+		}
+		return client.AnalyzeIamPolicy(ctx, &assetpb.AnalyzeIamPolicyRequest{AnalysisQuery: &assetpb.IamPolicyAnalysisQuery{
+			Scope:            scope,
+			ResourceSelector: &assetpb.IamPolicyAnalysisQuery_ResourceSelector{FullResourceName: q.resource},
+			AccessSelector:   &assetpb.IamPolicyAnalysisQuery_AccessSelector{Permissions: asked},
+			Options:          &assetpb.IamPolicyAnalysisQuery_Options{ExpandGroups: true, OutputGroupEdges: true},
+		}}, o)
+	})
+}
+
+// narrower is the widest scope below the one that was refused in which policies
+// could be read, the project where there is none, and "" where no narrower
+// scope would help.
+func (q question) narrower(err error) string {
+	var u *Unreadable
+	refused := errors.As(err, &u) && slices.Contains([]codes.Code{codes.PermissionDenied, codes.NotFound, codes.InvalidArgument}, u.Code)
+	if !refused || len(q.scopes) == 1 {
+		return ""
+	}
+	answers := slices.Concat(q.effective(), q.above())
+	for _, scope := range q.scopes[1:] {
+		if slices.ContainsFunc(answers, func(s scoped) bool { return s.scope == scope && s.err == nil }) {
+			return scope
+		}
+	}
+	return q.scopes[len(q.scopes)-1]
+}
+
+// within lists the policies that an answer in a scope goes by.
+func (q question) within(scope string) []scoped {
+	if strings.HasPrefix(scope, "organizations/") {
+		return slices.Concat(q.effective(), q.above())
+	}
+	return slices.DeleteFunc(slices.Concat(q.effective(), q.above()), func(s scoped) bool {
+		return s.scope != scope && !strings.HasPrefix(s.scope, "projects/")
+	})
+}
+
+// needed reports whether a policy that was read has a group or a custom role.
+// The policies above the project come last, so that they are waited for only
+// where those below have none.
 func (q question) needed() bool {
-	roles, groups := opaque(q.policy(), q.effective())
+	if roles, groups := opaque(q.policy(), q.effective()); len(roles)+groups > 0 {
+		return true
+	}
+	roles, groups := opaque(evidence.Fact[*iampb.Policy]{}, q.above())
 	return len(roles)+groups > 0
 }
 
@@ -186,7 +235,7 @@ func groupsOf(resp *assetpb.AnalyzeIamPolicyResponse, src evidence.Source) evide
 		maps.Copy(out, groups)
 	}
 	if len(out) == 0 {
-		err := errors.New("no group was expanded by Policy Analyzer")
+		err := errors.New("no group was expanded whole by Policy Analyzer")
 		if len(refused) > 0 {
 			err = fmt.Errorf("not expanded by Policy Analyzer, which needs groups.read of the directory: %s", strings.Join(refused, ", "))
 		}
@@ -228,5 +277,40 @@ func expanded(r *assetpb.IamPolicyAnalysisResult) (map[string][]string, bool) {
 			return nil, false
 		}
 	}
-	return groups, true
+	return uncut(groups), true
+}
+
+// maxExpansion is how many members of a group Policy Analyzer lists, by
+// https://docs.cloud.google.com/asset-inventory/docs/reference/rest/v1/TopLevel/analyzeIamPolicy.
+// Nothing says that an answer which leaves members out is not fully explored.
+const maxExpansion = 1000
+
+// uncut drops the groups of which members may have been left out: those with as
+// many members, direct and of groups in them, as are listed at most, and every
+// group in one of these.
+func uncut(groups map[string][]string) map[string][]string {
+	out := maps.Clone(groups)
+	for group := range groups {
+		in := below(groups, group)
+		if len(in) < maxExpansion {
+			continue
+		}
+		delete(out, group)
+		maps.DeleteFunc(out, func(g string, _ []string) bool { return in[g] })
+	}
+	return out
+}
+
+// below lists everybody in a group, direct and through groups in it.
+func below(groups map[string][]string, group string) map[string]bool {
+	seen, open := map[string]bool{}, slices.Clone(groups[group])
+	for len(open) > 0 {
+		m := open[len(open)-1]
+		open = open[:len(open)-1]
+		if !seen[m] {
+			seen[m] = true
+			open = append(open, groups[m]...)
+		}
+	}
+	return seen
 }

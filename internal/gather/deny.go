@@ -1,11 +1,10 @@
 package gather
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	denypb "cloud.google.com/go/iam/apiv2/iampb"
 	"github.com/googleapis/gax-go/v2"
@@ -53,8 +52,8 @@ func (c *collector) listDeny(ctx context.Context, on string) denyList {
 
 // denyPolicies reads the deny policies of the project, whose list is on its
 // way, and of what is above it. A list shows no rules, so each policy is read
-// by its name. Where a layer cannot be read the whole is unknown, unless a rule
-// that was read speaks of Cloud Run: a denial that is known must not be lost.
+// by its name. What was read counts also where a part was refused: a denial
+// that is known must not be lost, and what is not known may be another one.
 func (c *collector) denyPolicies(ctx context.Context, t Target, own func() denyList, place func() hierarchy) evidence.Fact[[]*denypb.Policy] {
 	src := evidence.Source{Document: "https://iam.googleapis.com/v2/" + attachment("projects/"+t.Project)}
 	lists := []func() denyList{own}
@@ -62,43 +61,41 @@ func (c *collector) denyPolicies(ctx context.Context, t Target, own func() denyL
 	for _, on := range h.above() {
 		lists = append(lists, func() denyList { return c.listDeny(ctx, on) })
 	}
-	got, errs := make([][]*denypb.Policy, len(lists)), make([]error, len(lists), len(lists)+1)
+	got := make([]denyRead, len(lists))
 	var reads []func()
 	for i, list := range lists {
-		reads = append(reads, func() { got[i], errs[i] = c.readDeny(ctx, list()) })
+		reads = append(reads, func() { got[i] = c.readDeny(ctx, list()) })
 	}
 	all(reads...)
+	var sum denyRead
 	if h.err != nil {
-		errs = append(errs, fmt.Errorf("deny policies above the project: %w", h.err))
+		sum.unlisted = fmt.Errorf("deny policies above the project: %w", h.err)
 	}
-	read := append([]*denypb.Policy{}, slices.Concat(got...)...)
-	for _, err := range errs {
-		if err != nil && !slices.ContainsFunc(read, aboutRun) {
-			return evidence.Unknown[[]*denypb.Policy](err, src)
-		}
+	for _, r := range got {
+		sum.read, sum.names = append(sum.read, r.read...), append(sum.names, r.names...)
+		sum.unlisted, sum.unread = cmp.Or(r.unlisted, sum.unlisted), cmp.Or(r.unread, sum.unread)
 	}
-	return evidence.Known(read, src)
+	return evidence.SomeOf(sum.read, sum.names, sum.unread, sum.unlisted, src)
 }
 
-// aboutRun reports whether a policy denies permissions of Cloud Run.
-func aboutRun(p *denypb.Policy) bool {
-	return slices.ContainsFunc(p.GetRules(), func(r *denypb.PolicyRule) bool {
-		return slices.ContainsFunc(r.GetDenyRule().GetDeniedPermissions(), func(s string) bool {
-			return strings.HasPrefix(s, "run.googleapis.com/")
-		})
-	})
+// A denyRead is what could be read of the deny policies of one resource.
+type denyRead struct {
+	read     []*denypb.Policy
+	names    []string // those whose rules could not be read
+	unlisted error    // why there is no list, nil where there is one
+	unread   error    // why rules could not be read
 }
 
 // readDeny reads the rules of each policy of a list.
-func (c *collector) readDeny(ctx context.Context, l denyList) ([]*denypb.Policy, error) {
+func (c *collector) readDeny(ctx context.Context, l denyList) denyRead {
 	if l.err != nil {
-		return nil, l.err
+		return denyRead{unlisted: l.err}
 	}
-	out, errs := make([]*denypb.Policy, len(l.names)), make([]error, len(l.names))
+	policies, errs := make([]*denypb.Policy, len(l.names)), make([]error, len(l.names))
 	var reads []func()
 	for i, name := range l.names {
 		reads = append(reads, func() {
-			out[i], errs[i] = call(ctx, c, getDeny, name, func(ctx context.Context, o gax.CallOption) (*denypb.Policy, error) {
+			policies[i], errs[i] = call(ctx, c, getDeny, name, func(ctx context.Context, o gax.CallOption) (*denypb.Policy, error) {
 				client, err := c.deny()
 				if err != nil {
 					return nil, err
@@ -108,5 +105,14 @@ func (c *collector) readDeny(ctx context.Context, l denyList) ([]*denypb.Policy,
 		})
 	}
 	all(reads...)
-	return slices.DeleteFunc(out, func(p *denypb.Policy) bool { return p == nil }), errors.Join(errs...)
+	var out denyRead
+	for i, err := range errs {
+		switch {
+		case err == nil:
+			out.read = append(out.read, policies[i])
+		case !notFound(err): // one that was deleted meanwhile is none
+			out.names, out.unread = append(out.names, l.names[i]), err
+		}
+	}
+	return out
 }

@@ -192,7 +192,7 @@ func (c *collector) read(ctx context.Context, t Target, r round, place func() hi
 	trigger := later(func() evidence.Fact[*eventarcpb.Trigger] { return c.trigger(ctx, s.Function) })
 	iap := later(func() proxied { return c.iap(ctx, t, service, r.service, place) })
 	analysis := later(func() analysis {
-		return c.analyze(ctx, c.question(t, s.Function, service, r, place), renamed || gcp.IsNumber(t.Project))
+		return c.analyze(ctx, c.question(t, s.Function, service, r, above, place), renamed || gcp.IsNumber(t.Project))
 	})
 
 	s.Service, s.Policy, s.FunctionPolicy = r.service(), r.policy(), r.functionPolicy()

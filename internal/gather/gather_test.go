@@ -210,7 +210,7 @@ func TestOneFaultAtATime(t *testing.T) {
 		"Functions.GetIamPolicy":       {"functionPolicy"},
 		"BatchGetEffectiveIamPolicies": {"ancestor project", "ancestor folder", "ancestor organization"},
 		"AnalyzeIamPolicy":             {"roles", "groups"},
-		"SearchAllResources":           {"project", "tags", "ancestor organization"},
+		"SearchAllResources":           {"project", "tags", "ancestor organization", "deny"},
 		"ListPolicies":                 {"deny"},
 		"GetPolicy":                    {"deny"},
 		"GetTrigger":                   {"trigger"},

@@ -156,14 +156,12 @@ func (r *reader) member(flag string, doc []byte, where estate.Where) error {
 		r.After.Policies = append(r.After.Policies, out)
 	}
 	r.After.Roles = append(r.After.Roles, s.Roles.Or([]*adminpb.Role(nil))...)
-	deny := s.DenyPolicies.Or(nil)
 	if unread := (*evidence.UnreadRules)(nil); errors.As(s.DenyPolicies.Reason(), &unread) {
-		deny = unread.Read
 		for _, name := range unread.Names {
 			r.After.Unread = append(r.After.Unread, estate.Unread{What: "the rules of the deny policy " + name, Where: where, Reason: unread.Error()})
 		}
 	}
-	for _, p := range deny {
+	for _, p := range s.DenyPoliciesRead() {
 		r.After.Deny = append(r.After.Deny, estate.Deny{Policy: p})
 	}
 	if p, ok := s.Project.Get(); ok && p.ID != "" && p.Number != "" {

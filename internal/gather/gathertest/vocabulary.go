@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"cloud.google.com/go/asset/apiv1/assetpb"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -115,6 +116,21 @@ func Deny(ctx context.Context, _ int) error {
 		on = nameIn(m)
 	}
 	return Refused("IAM_PERMISSION_DENIED", "iam.googleapis.com", "permission", permissions[method(full)], "resource", on)
+}
+
+// DenyOn refuses the calls about one of the resources, or within one of the
+// scopes.
+func DenyOn(resources ...string) Fault {
+	return func(ctx context.Context, n int) error {
+		m, ok := ctx.Value(asking{}).(proto.Message)
+		if q, is := m.(*assetpb.AnalyzeIamPolicyRequest); is {
+			m = q.GetAnalysisQuery()
+		}
+		if !ok || !slices.Contains(resources, nameIn(m)) {
+			return nil
+		}
+		return Deny(ctx, n)
+	}
 }
 
 // nameIn is the resource that a request is about.
