@@ -153,6 +153,9 @@ func (in *Invocation) unnamedCaller() Finding {
 	if n := in.configured().Note; n != "" {
 		message += " (" + n + ")"
 	}
+	if in.projectNumber() != "" {
+		return unknown(message, Command{Argv: []string{"diagnose", "invoke", "--principal=serviceAccount:" + gcp.AccountWord}})
+	}
 	return unknown(message, in.describeProject()...)
 }
 
@@ -263,15 +266,19 @@ func (in *Invocation) denyFinding() Finding {
 // be there is not supposed away.
 func (in *Invocation) denyUnread() Finding {
 	text := "no deny policy denies " + in.permission + " to the caller"
-	var listed *evidence.UnreadRules
-	if errors.As(in.DenyPolicies.Reason(), &listed) {
-		var commands []Command
-		for _, name := range listed.Names {
-			commands = append(commands, readDenyPolicy(name)...)
-		}
-		return unknown("there are deny policies, but their rules were not read", commands...)
+	if in.denyListed() {
+		return unknown(denyRulesUnread, in.readDenyPolicies()...)
 	}
-	return assume("deny-policies.json", "deny policies were not read"+reasonOf(in.DenyPolicies), text, in.listDenyPolicies()...)
+	return assume("deny-policies.json", "deny policies were not read"+reasonOf(in.DenyPolicies), text, in.readDenyPolicies()...)
+}
+
+const denyRulesUnread = "there are deny policies, but their rules were not read"
+
+// denyListed reports whether deny policies are known to be there, and their
+// rules are not.
+func (in *Invocation) denyListed() bool {
+	var listed *evidence.UnreadRules
+	return errors.As(in.DenyPolicies.Reason(), &listed)
 }
 
 var accessBoundary = Check{

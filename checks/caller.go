@@ -44,16 +44,18 @@ func (in *Invocation) saysWhoCalls() bool {
 // foreign reports whether a caller's project is known to be another one than
 // the service's.
 func (in *Invocation) foreign(project string) bool {
-	own := []string{in.name.Project, in.projectNumber(), in.Project.Or(evidence.Project{}).ID}
-	if project == "" || slices.Contains(own, project) {
-		return false
+	own, comparable := in.ownProject(project)
+	return project != "" && comparable && !own
+}
+
+// ownProject reports whether a project is the service's, and whether the
+// documents tell: they may know the one by its ID and the other by its number.
+func (in *Invocation) ownProject(project string) (own, known bool) {
+	names := append(in.projectIDs(), in.projectNumber())
+	if slices.Contains(names, project) {
+		return true, true
 	}
-	for _, o := range own {
-		if o != "" && gcp.IsNumber(o) == gcp.IsNumber(project) {
-			return true
-		}
-	}
-	return false
+	return false, slices.ContainsFunc(names, func(n string) bool { return n != "" && gcp.IsNumber(n) == gcp.IsNumber(project) })
 }
 
 func (in *Invocation) resolveCredential() {

@@ -102,7 +102,7 @@ func (in *Invocation) notPublicThen(o *Observation) candidate {
 }
 
 func (in *Invocation) causes403(o *Observation) []candidate {
-	deny := perhaps(accessNotDenied, "a deny policy applies", in.listDenyPolicies()...).
+	deny := perhaps(accessNotDenied, "a deny policy applies", in.readDenyPolicies()...).
 		outdated("a deny policy was made or changed since deny-policies.json was read")
 	switch {
 	case in.isPublic():

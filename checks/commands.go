@@ -3,9 +3,11 @@ package checks
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"diagnose/internal/credential"
+	"diagnose/internal/evidence"
 	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
 )
@@ -54,9 +56,28 @@ func (in *Invocation) readAncestors() []Command { return shell(gcp.AncestorPolic
 
 func (in *Invocation) describeProject() []Command { return shell(in.projectName().Describe()) }
 
-// listDenyPolicies lists the deny policies of the project; each is then read
-// with readDenyPolicy.
-func (in *Invocation) listDenyPolicies() []Command { return shell(in.projectName().ListDenyPolicies()) }
+// readDenyPolicies reads the rules of the deny policies that are known to be
+// there, or else lists those of each node above the target.
+func (in *Invocation) readDenyPolicies() []Command {
+	var listed *evidence.UnreadRules
+	if errors.As(in.DenyPolicies.Reason(), &listed) {
+		var out []Command
+		for _, name := range listed.Names {
+			out = append(out, readDenyPolicy(name)...)
+		}
+		return out
+	}
+	out := shell(in.projectName().ListDenyPolicies())
+	for _, a := range in.Ancestors.Or(nil) {
+		if a.Type != "project" {
+			out = append(out, shell(gcp.NodeName(a.Type+"s", a.ID).ListDenyPolicies())...)
+		}
+	}
+	if !in.Ancestors.Known() {
+		out[0].Note = "and the same for each folder and the organization above the project"
+	}
+	return out
+}
 
 // readDenyPolicy reads one deny policy with its rules.
 func readDenyPolicy(name string) []Command {
@@ -76,6 +97,13 @@ func listMembers(member string) []Command {
 	return []Command{{Argv: gcp.ListMembers(m.Value), Pipe: []string{"jq", "{" + string(name) + ": .}"}}}
 }
 
+// readAccountPolicy reads who may become a service account. What gcloud prints
+// does not name the account, so that it goes through jq.
+func readAccountPolicy(account gcp.Name) Command {
+	name, _ := json.Marshal(account.String())
+	return Command{Argv: account.GetPolicy(), Pipe: []string{"jq", `[{"name": ` + string(name) + `, "policy": .}]`}}
+}
+
 // gatherOpen lists the commands that settle what is open of a decision.
 func (in *Invocation) gatherOpen(d iam.Decision) []Command {
 	var out []Command
@@ -86,13 +114,13 @@ func (in *Invocation) gatherOpen(d iam.Decision) []Command {
 		case iam.TagBindings:
 			out = append(out, shell(in.serviceName().ListTags())...)
 		case iam.GroupMembers:
-			out = append(out, listMembers(o.Resource)...)
+			out = append(out, listMembers(cmp.Or(in.groups.Unread(o.Resource), o.Resource))...)
 		case iam.TargetPolicy:
 			out = append(out, in.readPolicy(in.layers[0])...)
 		case iam.AbovePolicies:
 			out = append(out, in.readAncestors()...)
 		case iam.DenyDocuments:
-			out = append(out, in.listDenyPolicies()...)
+			out = append(out, in.readDenyPolicies()...)
 		case iam.CallerAccount, iam.RequestDetails:
 			out = append(out, in.gatherCaller()...)
 		}

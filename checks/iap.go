@@ -187,8 +187,12 @@ func (in *Invocation) iapAccess(id iam.Identity, who string) Finding {
 	case d.State == iam.Granted:
 		f := pass(fmt.Sprintf("%s may pass IAP through %s on %s", subject(who), d.Binding.Role, in.iapLayer(d.Binding)), in.citeIAP(d.Binding))
 		f.Assumes = []Assumption{{Text: "no principal access boundary of the caller blocks " + iam.AccessViaIAP}}
-		if slices.ContainsFunc(d.Open, func(o iam.Open) bool { return o.Document == iam.DenyDocuments }) {
-			f.Assumes = append(f.Assumes, Assumption{Document: "deny-policies.json", Text: "no deny policy denies " + iam.AccessViaIAP + " to the caller", Gather: in.listDenyPolicies()})
+		open := slices.ContainsFunc(d.Open, func(o iam.Open) bool { return o.Document == iam.DenyDocuments })
+		if open && in.denyListed() {
+			return unknown(denyRulesUnread, in.readDenyPolicies()...)
+		}
+		if open {
+			f.Assumes = append(f.Assumes, Assumption{Document: "deny-policies.json", Text: "no deny policy denies " + iam.AccessViaIAP + " to the caller", Gather: in.readDenyPolicies()})
 		}
 		return f
 	case d.Way == iam.ByDenyRule:
@@ -205,7 +209,11 @@ func (in *Invocation) iapAccess(id iam.Identity, who string) Finding {
 	if d.Binding == nil && !in.IAPPolicy.Known() {
 		reason = "IAP's policy was not read" + reasonOf(in.IAPPolicy)
 	}
-	f := unknown(fmt.Sprintf("IAP is on, and it is unknown whether %s may pass it: %s", subject(who), reason), shell(in.iapName().GetPolicy())...)
+	read := in.gatherOpen(d)
+	if !in.IAPPolicy.Known() {
+		read = shell(in.iapName().GetPolicy())
+	}
+	f := unknown(fmt.Sprintf("IAP is on, and it is unknown whether %s may pass it: %s", subject(who), reason), read...)
 	f.Cites, f.Fixes = []evidence.Source{in.Service.Source.At("/iapEnabled")}, in.grantAccessor(who)
 	return f
 }

@@ -31,7 +31,9 @@ which is not logged, whatever token it has.`,
 		}
 		from := fmt.Sprintf("ingress %s, the request comes from %s", setting.String(), in.origin.Word())
 		if why, ok := in.admitted(setting); ok {
-			return pass(from+why, src)
+			f := pass(from+why, src)
+			f.Assumes = in.sameProject(setting)
+			return f
 		}
 		if in.gen1Push() {
 			f := fail("ingress is "+setting.String()+", and for a gen1 function a push of Pub/Sub or Eventarc does not count as internal", notFound, src)
@@ -73,6 +75,19 @@ func (in *Invocation) admitted(setting gcp.Ingress) (why string, ok bool) {
 		why = " of the same project, on the default URL"
 	}
 	return why, in.origin.Passes(setting)
+}
+
+// sameProject is what the way in of a Google service rests on, where the caller's
+// project is known by its ID and the target's by its number, or the other way.
+func (in *Invocation) sameProject(setting gcp.Ingress) []Assumption {
+	project := in.configured().Project
+	if setting == gcp.IngressAll || in.origin != evidence.GoogleService || in.request.Origin != "" || project == "" || in.saysWhoCalls() {
+		return nil
+	}
+	if own, known := in.ownProject(project); own || known {
+		return nil
+	}
+	return []Assumption{{Document: "project.json", Text: "the caller's project " + project + " is the project of the service", Gather: in.describeProject()}}
 }
 
 // gen1Push reports whether Pub/Sub or Eventarc sends the request to a gen1

@@ -164,7 +164,7 @@ func (in *Invocation) otherDenials() []possibility {
 		DeniedPermissions: []string{"run.googleapis.com/*.*", "iap.googleapis.com/*.*"}}
 	p := &denypb.Policy{Name: in.projectName().DenyParent() + "/supposed",
 		Rules: []*denypb.PolicyRule{{Kind: &denypb.PolicyRule_DenyRule{DenyRule: rule}}}}
-	return []possibility{{"deny-policies.json", "no deny policy denies " + in.permission + " to the caller", in.listDenyPolicies(),
+	return []possibility{{"deny-policies.json", "no deny policy denies " + in.permission + " to the caller", in.readDenyPolicies(),
 		func(s evidence.Snapshot) evidence.Snapshot {
 			s.DenyPolicies = evidence.Known([]*denypb.Policy{p}, extreme)
 			return s

@@ -126,6 +126,9 @@ func (in *Invocation) functionOfURL() string {
 // serviceName names the Cloud Run service.
 func (in *Invocation) serviceName() gcp.Name {
 	id := cmp.Or(in.name.ID, in.labelled("service_name", "configuration_name"))
+	if id == "" && in.url != nil { // a Host header may name another
+		id = gcp.ParseHost(in.url.Hostname()).Service
+	}
 	return gcp.ServiceName(in.projectID(), in.location(), id).Words()
 }
 
@@ -152,13 +155,24 @@ func (in *Invocation) targetName() gcp.Name {
 // projectName names the project.
 func (in *Invocation) projectName() gcp.Name { return gcp.ProjectName(in.projectID()).Words() }
 
-// projectID prefers an ID over a number: both are the project.
+// projectID prefers an ID over a number: both are the project. A custom role of
+// a project is bound in that project alone.
 func (in *Invocation) projectID() string {
-	name, logged := in.name.Project, in.loggedProject()
-	if gcp.IsNumber(name) && logged != "" && !gcp.IsNumber(logged) {
-		return logged
+	ids := append([]string{in.name.Project, in.loggedProject()}, in.projectIDs()...)
+	for _, r := range in.Roles.Or(nil) {
+		ids = append(ids, gcp.Part(r.GetName(), "projects"))
 	}
-	return cmp.Or(name, logged)
+	for _, l := range in.layers {
+		for _, b := range l.Policy.GetBindings() {
+			ids = append(ids, gcp.Part(b.GetRole(), "projects"))
+		}
+	}
+	for _, id := range ids {
+		if id != "" && !gcp.IsNumber(id) {
+			return id
+		}
+	}
+	return cmp.Or(in.name.Project, in.loggedProject())
 }
 
 func (in *Invocation) location() string {

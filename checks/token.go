@@ -233,7 +233,10 @@ func (in *Invocation) audienceFinding(t credential.Credential, src evidence.Sour
 		}
 		return f
 	case iam.Unknown:
-		f := Finding{Message: best.Reason, Cites: []evidence.Source{src}, Gather: in.describe()}
+		f := Finding{Message: best.Reason, Cites: []evidence.Source{src}}
+		if !in.Service.Known() || in.gen1 && !in.Function.Known() { // else Google does not document it
+			f.Gather = in.describe()
+		}
 		if in.isPublic() {
 			f.Outcome = Warn
 			return f

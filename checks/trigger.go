@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"cloud.google.com/go/iam/admin/apiv1/adminpb"
+	"cloud.google.com/go/iam/apiv1/iampb"
 
 	"diagnose/internal/caller"
 	"diagnose/internal/credential"
@@ -211,16 +213,46 @@ roles/iam.serviceAccountTokenCreator. Without either no event arrives, and the s
 	if d.State == iam.Granted {
 		return pass("Pub/Sub's service agent has "+d.Binding.Role, in.cite(d.Binding))
 	}
+	if p, ok := in.accountPolicy(in.triggerMember()); ok && in.letsMint(p, agent) {
+		return pass("the policy of the trigger's service account lets Pub/Sub's service agent mint its tokens", in.Accounts.Source)
+	}
 	if !in.Ancestors.Known() || d.Access.State == iam.Unknown {
 		return assume("ancestor-policies.json", "it is unknown whether Pub/Sub's service agent may mint tokens", agent+" may mint tokens of the trigger's service account", in.readPolicy(layer{Layer: iam.Layer{Level: iam.Project}})...)
 	}
 	f := fail("Pub/Sub's service agent "+strings.TrimPrefix(agent, "serviceAccount:")+" has neither roles/pubsub.serviceAgent nor roles/iam.serviceAccountTokenCreator, so deliveries get no token",
 		Answer{Status: 403}, in.Ancestors.Source)
-	f.Assumes = []Assumption{{Text: "Pub/Sub's agent may not mint tokens of the trigger's service account by that account's own policy", Gather: shell(
-		gcp.ServiceAccountName(strings.TrimPrefix(in.triggerMember(), "serviceAccount:")).GetPolicy())}}
+	f.Assumes = in.byOwnPolicy(agent)
 	f.Fixes = []Fix{in.grantOnProject("grant-token-creator", "roles/iam.serviceAccountTokenCreator", agent)}
 	return f
 })
+
+// byOwnPolicy is what a refusal to mint rests on: the policy of the trigger's
+// service account, unless it was read and lets nobody mint.
+func (in *Invocation) byOwnPolicy(agent string) []Assumption {
+	email := strings.TrimPrefix(in.triggerMember(), "serviceAccount:")
+	out := Assumption{Document: "service-account-policies.json",
+		Text: "Pub/Sub's agent may not mint tokens of the trigger's service account by that account's own policy"}
+	p, ok := in.accountPolicy(in.triggerMember())
+	if !ok {
+		out.Gather = []Command{readAccountPolicy(gcp.ServiceAccountName(email))}
+	} else if !slices.ContainsFunc(p.GetBindings(), func(b *iampb.Binding) bool {
+		has, _ := in.roles.Carries(b.GetRole(), iam.MintIDToken)
+		return has != iam.NotGranted
+	}) {
+		return nil
+	}
+	return []Assumption{out}
+}
+
+// accountPolicy is the policy of a service account, where it was read.
+func (in *Invocation) accountPolicy(member string) (*iampb.Policy, bool) {
+	for _, a := range in.Accounts.Or(nil) {
+		if strings.EqualFold("serviceAccount:"+a.Email, member) {
+			return a.Policy, true
+		}
+	}
+	return nil, false
+}
 
 // boundPubSubAgent returns the service agent of Pub/Sub that a policy names,
 // or "".

@@ -142,6 +142,25 @@ func (g Groups) lists(m Member) bool {
 	return g.index.groups[groupKey(m)] != nil
 }
 
+// Unread names the group or domain that leaves open who is in one: itself, or
+// one below it that is not listed. It is "" where all are.
+func (g Groups) Unread(member string) string {
+	todo, seen := []string{member}, map[string]bool{}
+	for len(todo) > 0 {
+		m := ParseMember(todo[0])
+		todo = todo[1:]
+		switch {
+		case seen[m.text] || groupKey(m) == "":
+			continue
+		case !g.lists(m):
+			return m.text
+		}
+		seen[m.text] = true
+		todo = append(todo, g.index.listed[groupKey(m)]...)
+	}
+	return ""
+}
+
 // contains says whether a group or a listed domain has an identity in it,
 // directly or through other groups.
 func (g Groups) contains(m Member, id Identity) (State, string) {
