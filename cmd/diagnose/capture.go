@@ -76,7 +76,10 @@ func writeCase(name string, files []txtar.File) error {
 	if list, err := os.ReadDir(name); err == nil && len(list) > 0 {
 		return fmt.Errorf("writing %s: the folder is not empty", name)
 	}
-	tmp, err := os.MkdirTemp(filepath.Dir(filepath.Clean(name)), ".diagnose-*")
+	tmp, _, err := begin(func() (string, string, error) {
+		dir, err := os.MkdirTemp(filepath.Dir(filepath.Clean(name)), ".diagnose-*")
+		return dir, dir, err
+	})
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
@@ -90,7 +93,7 @@ func writeCase(name string, files []txtar.File) error {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
 	os.Remove(name) // an empty folder of that name
-	if err := os.Rename(tmp, name); err != nil {
+	if err := replace(tmp, name); err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
 	return nil

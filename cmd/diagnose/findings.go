@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"diagnose/checks/rules"
+	"diagnose/internal/bounded"
 	"diagnose/internal/config"
 	"diagnose/internal/estate"
 	"diagnose/internal/evidence"
@@ -186,7 +187,7 @@ func (j *judging) report(ctx context.Context, f report.Findings) error {
 		}
 	}
 	if j.baseline != "" {
-		data, err := os.ReadFile(j.baseline)
+		data, err := bounded.File(j.baseline, maxChange)
 		if err != nil {
 			return fmt.Errorf("--baseline: %w", err)
 		}

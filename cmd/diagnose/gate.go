@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"diagnose/checks/rules"
+	"diagnose/internal/bounded"
 	"diagnose/internal/estate"
 	"diagnose/internal/manifest"
 	"diagnose/internal/terraform"
@@ -124,11 +125,7 @@ func (a *app) writeExpectations(e *estate.Estate, o rules.Options) error {
 	for _, x := range rules.Draft(e, o) {
 		fmt.Fprintf(&b, "  - {principal: %q, target: %q, decision: %s}\n", x.Principal, x.Target, map[bool]string{true: "allowed", false: "denied"}[x.Allowed])
 	}
-	if a.output != "" {
-		return writeFile(a.output, []byte(b.String()))
-	}
-	_, err := a.Stdout.Write([]byte(b.String()))
-	return err
+	return a.deliver([]byte(b.String()))
 }
 
 // locate finds the lines of a plan's resources in the *.tf files beside it, so
@@ -143,7 +140,7 @@ func locate(e *estate.Estate, args []string) {
 		}
 		files, _ := filepath.Glob(filepath.Join(dir, "*.tf"))
 		for _, f := range files {
-			data, err := os.ReadFile(f)
+			data, err := bounded.File(f, maxChange)
 			if err != nil {
 				continue
 			}

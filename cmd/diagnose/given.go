@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
 
 	"golang.org/x/tools/txtar"
 
+	"diagnose/internal/bounded"
 	"diagnose/internal/evidence"
 )
 
@@ -47,7 +47,7 @@ func (in *input) sortArguments(args []string) (arguments, error) {
 		case strings.HasPrefix(a, demoPrefix), err == nil && info.IsDir():
 			out.cases = append(out.cases, a)
 		case err == nil:
-			if err := out.file(a, info.Size()); err != nil {
+			if err := out.file(a); err != nil {
 				return out, err
 			}
 		case givenSecret(a):
@@ -71,15 +71,12 @@ func (in *input) sortArguments(args []string) (arguments, error) {
 }
 
 // file adds a file: an archive of documents, or one document.
-func (out *arguments) file(name string, size int64) error {
+func (out *arguments) file(name string) error {
 	if strings.HasSuffix(name, ".txtar") {
 		out.cases = append(out.cases, name)
 		return nil
 	}
-	if size > evidence.MaxDocument {
-		return fmt.Errorf("%s: larger than %d MB", name, evidence.MaxDocument>>20)
-	}
-	data, err := os.ReadFile(name)
+	data, err := bounded.File(name, evidence.MaxDocument)
 	if err != nil {
 		return err
 	}
@@ -93,12 +90,9 @@ func (out *arguments) file(name string, size int64) error {
 
 // readInput reads a document from standard input.
 func (a *app) readInput() (evidence.Given, error) {
-	data, err := io.ReadAll(io.LimitReader(a.Stdin, evidence.MaxDocument+1))
-	switch {
-	case err != nil:
-		return evidence.Given{}, fmt.Errorf("reading %s: %w", standardInput, err)
-	case len(data) > evidence.MaxDocument:
-		return evidence.Given{}, fmt.Errorf("%s: larger than %d MB", standardInput, evidence.MaxDocument>>20)
+	data, err := bounded.All(a.Stdin, standardInput, evidence.MaxDocument)
+	if err != nil {
+		return evidence.Given{}, err
 	}
 	return evidence.Given{Name: standardInput, Data: data}, nil
 }

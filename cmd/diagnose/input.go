@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"diagnose/internal/bounded"
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
 	"diagnose/internal/jwkscache"
@@ -227,7 +228,7 @@ func (in *input) open(ctx context.Context, flag, name string, s *evidence.Snapsh
 		}
 		return d.Keys, nil
 	}
-	data, err := os.ReadFile(name)
+	data, err := bounded.File(name, evidence.MaxDocument)
 	if err != nil {
 		return nil, fmt.Errorf("--%s: %w", flag, err)
 	}
@@ -273,7 +274,7 @@ func (in *input) addHeader(r *evidence.Request, h string) error {
 		r.Headers = http.Header{}
 	}
 	if name, ok := strings.CutPrefix(h, "@"); ok {
-		data, err := os.ReadFile(name)
+		data, err := bounded.File(name, evidence.MaxDocument)
 		if err != nil {
 			return fmt.Errorf("--header: %w", err)
 		}

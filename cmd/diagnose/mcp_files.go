@@ -14,6 +14,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"golang.org/x/tools/txtar"
 
+	"diagnose/internal/bounded"
 	"diagnose/internal/evidence"
 )
 
@@ -105,14 +106,11 @@ func (p *place) read(size int64) ([]byte, error) {
 	if !p.info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a file", p.name)
 	}
-	if p.info.Size() > size {
-		return nil, fmt.Errorf("%s: larger than %d MB", p.name, size>>20)
-	}
-	data, err := p.root.ReadFile(filepath.FromSlash(p.rel))
-	if err != nil {
+	data, err := bounded.FS(p.root.FS(), p.rel, p.name, size)
+	if err != nil && !errors.Is(err, bounded.ErrTooLarge) {
 		return nil, fmt.Errorf("%s: %w", p.name, err)
 	}
-	return data, nil
+	return data, err
 }
 
 // evidence reads what paths and documents say of one invocation. The documents

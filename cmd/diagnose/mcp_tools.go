@@ -165,7 +165,7 @@ func (s *agentServer) change(ctx context.Context, files reading, in changeIn) (c
 }
 
 // maxChange bounds the size of a plan, in bytes.
-const maxChange = 512 << 20
+const maxChange = 256 << 20
 
 type explainIn struct {
 	Topic string `json:"topic" jsonschema:"the ID of a check or rule, as token-audience, a status, as 401, or the text of a log entry"`

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"diagnose/internal/bounded"
 	"diagnose/internal/evidence"
 	"diagnose/internal/probe"
 )
@@ -45,7 +45,7 @@ func (in *input) probe(ctx context.Context, s evidence.Snapshot) (evidence.Snaps
 	o := in.send.Options
 	if in.send.body != "" {
 		var err error
-		if o.Body, err = os.ReadFile(in.send.body); err != nil {
+		if o.Body, err = bounded.File(in.send.body, evidence.MaxDocument); err != nil {
 			return s, fmt.Errorf("--probe-body: %w", err)
 		}
 	}

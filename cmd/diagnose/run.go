@@ -60,7 +60,7 @@ func Main(ctx context.Context, p Process) int {
 	case err == nil:
 		return a.code
 	case errors.Is(err, syscall.EPIPE):
-		return a.code
+		return exitOpen // the reader went away before it had the report
 	}
 	fmt.Fprintf(p.Stderr, "diagnose: error: %s\n", report.Clean(err.Error()))
 	var h *hinted
@@ -271,14 +271,27 @@ func (a *app) printAs(formats []string, render func(io.Writer, report.Style) err
 	if err != nil {
 		return err
 	}
-	if a.output == "" {
-		return render(a.Stdout, st)
-	}
 	var b bytes.Buffer
 	if err := render(&b, st); err != nil {
 		return err
 	}
-	return writeFile(a.output, b.Bytes())
+	return a.deliver(b.Bytes())
+}
+
+// deliver writes a report, whole or not at all, to stdout or to the file of
+// -o. A report that does not arrive is an error: the exit code of its verdict
+// would stand for what nobody can read.
+func (a *app) deliver(report []byte) error {
+	var err error
+	if a.output == "" || a.output == "-" {
+		err = writeWhole(a.Stdout, report)
+	} else {
+		err = writeFile(a.output, report)
+	}
+	if err != nil {
+		return fmt.Errorf("the report was not written: %w", err)
+	}
+	return nil
 }
 
 // writeFile replaces a file in one step, so that it is never half-written.
@@ -292,7 +305,13 @@ func writeFile(name string, data []byte) error {
 	} else if err == nil {
 		mode = info.Mode().Perm()
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".diagnose-*")
+	tmp, _, err := begin(func() (*os.File, string, error) {
+		f, err := os.CreateTemp(filepath.Dir(name), ".diagnose-*")
+		if err != nil {
+			return nil, "", err
+		}
+		return f, f.Name(), nil
+	})
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
@@ -305,7 +324,7 @@ func writeFile(name string, data []byte) error {
 		err = cerr
 	}
 	if err == nil {
-		err = os.Rename(tmp.Name(), name)
+		err = replace(tmp.Name(), name)
 	}
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"diagnose/checks"
+	"diagnose/internal/bounded"
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
 	"diagnose/internal/gcp"
@@ -97,7 +98,7 @@ func (in *input) tokenArgument(args []string) ([]string, error) {
 		if showsRequest(g.Data) {
 			return args, nil
 		}
-	} else if data, err := os.ReadFile(args[0]); err == nil && showsRequest(data) {
+	} else if data, err := bounded.File(args[0], evidence.MaxDocument); err == nil && showsRequest(data) {
 		return args, nil
 	}
 	*in.documents["token-file"] = args

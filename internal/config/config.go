@@ -7,13 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"diagnose/internal/bounded"
 )
 
 // A Config is what a diagnose.yaml says. The zero Config says nothing.
@@ -85,9 +86,12 @@ func (w When) At() time.Time {
 // The names that a configuration may use; empty lists allow any.
 type Names struct{ Rules, Severities, Sources []string }
 
+// maxFile bounds a configuration, in bytes.
+const maxFile = 4 << 20
+
 // Read reads a file. Its errors name the file, the line and what is allowed.
 func Read(name string, n Names) (Config, error) {
-	data, err := os.ReadFile(name)
+	data, err := bounded.File(name, maxFile)
 	if err != nil {
 		return Config{}, fmt.Errorf("--config: %w", err)
 	}

@@ -3,7 +3,6 @@ package evidence
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -11,6 +10,14 @@ import (
 	"strings"
 
 	"golang.org/x/tools/txtar"
+
+	"diagnose/internal/bounded"
+)
+
+// What a case may have at most: bytes in all, and documents.
+const (
+	maxArchive = 8 * MaxDocument
+	maxMembers = 1000
 )
 
 // Load reads a case: a folder, or one .txtar file. Documents that are not there
@@ -24,10 +31,7 @@ func Load(name string) (Snapshot, error) {
 	if info.IsDir() {
 		return LoadFS(os.DirFS(name), name)
 	}
-	if info.Size() > int64(len(Documents))*MaxDocument {
-		return Snapshot{}, fmt.Errorf("%s: too large for a case", name)
-	}
-	data, err := os.ReadFile(name)
+	data, err := bounded.File(name, maxArchive)
 	if err != nil {
 		return Snapshot{}, err
 	}
@@ -66,8 +70,12 @@ func LoadFS(fsys fs.FS, name string) (Snapshot, error) {
 	if err != nil {
 		return s, fmt.Errorf("%s: %w", name, err)
 	}
+	if len(entries) > maxMembers {
+		return s, fmt.Errorf("%s: has %d files, more than the %d that diagnose reads of one case", name, len(entries), maxMembers)
+	}
 	var read []string
 	var others []Given
+	size := 0
 	has := func(name string) bool {
 		return slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name })
 	}
@@ -82,6 +90,9 @@ func LoadFS(fsys fs.FS, name string) (Snapshot, error) {
 		data, err := readFile(fsys, e.Name())
 		if err != nil {
 			return s, fmt.Errorf("%s: %w", name, err)
+		}
+		if size += len(data); size > maxArchive {
+			return s, fmt.Errorf("%s: its documents are larger than %d MB together, the most that diagnose reads of one case", name, maxArchive>>20)
 		}
 		if !ok {
 			others = append(others, Given{e.Name(), data})
@@ -124,16 +135,7 @@ func (s *Snapshot) addOthers(list []Given) (int, error) {
 }
 
 func readFile(fsys fs.FS, name string) ([]byte, error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, MaxDocument+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", path.Base(name), err)
-	}
-	return data, nil
+	return bounded.FS(fsys, name, path.Base(name), MaxDocument)
 }
 
 func documentNames() string {

@@ -3,10 +3,11 @@ package gather
 import (
 	"bufio"
 	"bytes"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"diagnose/internal/bounded"
 )
 
 // Defaults are the project and region that commands without flags use, where
@@ -58,6 +59,9 @@ func firstSet(getenv func(string) string, file map[string]string, variables, pro
 	return "", ""
 }
 
+// maxConfiguration bounds a file of gcloud's configuration, in bytes.
+const maxConfiguration = 1 << 20
+
 // readConfiguration reads the properties of gcloud's active configuration.
 // One that cannot be read has none.
 func readConfiguration(getenv func(string) string) map[string]string {
@@ -67,7 +71,7 @@ func readConfiguration(getenv func(string) string) map[string]string {
 	}
 	name := getenv("CLOUDSDK_ACTIVE_CONFIG_NAME")
 	if name == "" {
-		if b, err := os.ReadFile(filepath.Join(dir, "active_config")); err == nil {
+		if b, err := bounded.File(filepath.Join(dir, "active_config"), maxConfiguration); err == nil {
 			name = strings.TrimSpace(string(b))
 		}
 	}
@@ -77,7 +81,7 @@ func readConfiguration(getenv func(string) string) map[string]string {
 	if name != filepath.Base(name) {
 		return nil
 	}
-	b, err := os.ReadFile(filepath.Join(dir, "configurations", "config_"+name))
+	b, err := bounded.File(filepath.Join(dir, "configurations", "config_"+name), maxConfiguration)
 	if err != nil {
 		return nil
 	}

@@ -112,6 +112,8 @@ func (r *reader) skipLine(c chunk, in io.ByteReader) (int64, error) {
 		switch x, err := in.ReadByte(); {
 		case err != nil:
 			return n - 1, err
+		case n > 4*int64(r.longest):
+			return n, fmt.Errorf("line %d is longer than %d MB, the most that diagnose reads to find the end of a line", c.line, 5*r.longest>>20)
 		case x == '\n':
 			return n, nil
 		}
@@ -138,7 +140,7 @@ func (r *reader) yaml(src *source, in *bufio.Reader) error {
 	var doc []byte
 	start, line := 1, 0
 	for {
-		l, err := in.ReadBytes('\n')
+		l, err := r.lineOf(in)
 		line++
 		if bytes.HasPrefix(l, []byte("---")) || err != nil {
 			if err != nil {
@@ -156,6 +158,21 @@ func (r *reader) yaml(src *source, in *bufio.Reader) error {
 			return nil
 		case err != nil:
 			return err
+		}
+	}
+}
+
+// lineOf reads a line with its end, of at most the longest.
+func (r *reader) lineOf(in *bufio.Reader) ([]byte, error) {
+	var l []byte
+	for {
+		part, err := in.ReadSlice('\n')
+		l = append(l, part...)
+		switch {
+		case err != bufio.ErrBufferFull:
+			return l, err
+		case len(l) > r.longest:
+			return l, fmt.Errorf("a line is longer than %d MB, the most that diagnose reads of one", r.longest>>20)
 		}
 	}
 }

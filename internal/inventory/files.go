@@ -107,6 +107,41 @@ func text(in io.Reader) (*bufio.Reader, error) {
 	return bufio.NewReaderSize(transform.NewReader(plain, decoder), readAhead), nil
 }
 
+// What a compressed file may expand to: the first bytes of its text, whatever
+// it takes, and then so many times its own size. Exports expand 10 to 60 times.
+const (
+	expandsAlways = 256 << 20
+	expandsTimes  = 300
+)
+
+// A counted reader counts the bytes that were read of it.
+type counted struct {
+	in io.Reader
+	n  int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.in.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// An expanding reader ends where a compressed file expands to more than one
+// of a real export does.
+type expanding struct {
+	in  *counted
+	out io.Reader
+	n   int64
+}
+
+func (e *expanding) Read(p []byte) (int, error) {
+	n, err := e.out.Read(p)
+	if e.n += int64(n); e.n > expandsAlways && e.n > expandsTimes*e.in.n {
+		return n, fmt.Errorf("it expands to more than %d times its size, the most that diagnose reads", expandsTimes)
+	}
+	return n, err
+}
+
 // decompress knows gzip and zstd by their first bytes.
 func decompress(in *bufio.Reader) (*bufio.Reader, error) {
 	head, _ := in.Peek(4)
@@ -115,17 +150,19 @@ func decompress(in *bufio.Reader) (*bufio.Reader, error) {
 	skipped := len(head) == 4 && head[0]>>4 == 5 && bytes.Equal(head[1:], []byte{0x2a, 0x4d, 0x18})
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
-		z, err := gzip.NewReader(in)
+		packed := &counted{in: in}
+		z, err := gzip.NewReader(packed)
 		if err != nil {
 			return nil, fmt.Errorf("is broken gzip: %w", err)
 		}
-		return bufio.NewReaderSize(z, readAhead), nil
+		return bufio.NewReaderSize(&expanding{in: packed, out: z}, readAhead), nil
 	case zstdFrame || skipped:
-		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
+		packed := &counted{in: in}
+		z, err := zstd.NewReader(packed, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
 		if err != nil {
 			return nil, fmt.Errorf("is broken zstd: %w", err)
 		}
-		return bufio.NewReaderSize(z, readAhead), nil
+		return bufio.NewReaderSize(&expanding{in: packed, out: z}, readAhead), nil
 	}
 	return in, nil
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -300,3 +301,21 @@ func BenchmarkRead(b *testing.B) {
 		readAll(b, Options{}, file)
 	}
 }
+
+// TestExpansion refuses a small file that expands to a large one, as soon as it
+// does.
+func TestExpansion(t *testing.T) {
+	e := &expanding{in: &counted{n: 1 << 10}, out: io.LimitReader(zeros{}, 1<<40)}
+	n, err := io.Copy(io.Discard, e)
+	if err == nil || !strings.Contains(err.Error(), "300 times") || n > expandsAlways+1<<20 {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	e = &expanding{in: &counted{n: 2 << 20}, out: io.LimitReader(zeros{}, 300<<20)}
+	if n, err := io.Copy(io.Discard, e); err != nil || n != 300<<20 {
+		t.Errorf("%d bytes of what does not expand too far: %v", n, err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }

@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -20,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"diagnose/internal/bounded"
 	"diagnose/internal/credential"
 )
 
@@ -94,12 +94,9 @@ func (c Cache) Fetch(ctx context.Context, address string) (Document, error) {
 	if resp.StatusCode != http.StatusOK {
 		return Document{}, fmt.Errorf("fetching the key set: %s answered %s", req.URL.Host, resp.Status)
 	}
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxSize+1))
+	data, err := bounded.All(resp.Body, "the answer of "+req.URL.Host, maxSize)
 	if err != nil {
 		return Document{}, fmt.Errorf("fetching the key set: %w", err)
-	}
-	if len(data) > maxSize {
-		return Document{}, fmt.Errorf("fetching the key set: %s answered more than %d MB", req.URL.Host, maxSize>>20)
 	}
 	if _, err := credential.ParseKeySet(data); err != nil {
 		return Document{}, fmt.Errorf("fetching the key set: %s: %w", req.URL.Host, err)
@@ -166,7 +163,7 @@ func (c Cache) read(address string) (Document, bool) {
 	if c.Dir == "" {
 		return Document{}, false
 	}
-	data, err := os.ReadFile(c.file(address))
+	data, err := bounded.File(c.file(address), 2*maxSize)
 	if err != nil {
 		return Document{}, false
 	}

@@ -107,7 +107,7 @@ func TestRefused(t *testing.T) {
 		"http://example.com/certs":               "over https only",
 		"file:///etc/passwd":                     "over https only",
 		serve("<html>captive portal</html>"):     "expected a JSON Web Key Set",
-		serve(strings.Repeat(" ", 1<<20) + "{}"): "more than 1 MB",
+		serve(strings.Repeat(" ", 1<<20) + "{}"): "larger than 1 MB",
 		elsewhere.URL:                            "over https only",
 	} {
 		if _, err := (jwkscache.Cache{Dir: t.TempDir()}).Get(t.Context(), address); err == nil || !strings.Contains(err.Error(), want) {

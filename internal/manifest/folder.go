@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 
+	"diagnose/internal/bounded"
 	"diagnose/internal/estate"
 	"diagnose/internal/script"
 	"diagnose/internal/terraform"
@@ -98,15 +98,15 @@ func (r *reader) excluded(root, path string) bool {
 // found reads a file of a folder as far as it is ours. What is ours and cannot
 // be read is listed; everything else is counted.
 func (r *reader) found(p string) error {
-	if info, err := os.Stat(p); err == nil && info.Size() > maxFile {
-		r.unread(p, errTooLarge)
-		return nil
-	}
 	if !structured(p) && !runnable(p) {
 		r.skip(otherFiles)
 		return nil
 	}
-	data, err := os.ReadFile(p)
+	data, err := bounded.File(p, maxFile)
+	if errors.Is(err, bounded.ErrTooLarge) {
+		r.unread(p, err)
+		return nil
+	}
 	if err != nil {
 		r.unread(p, fmt.Errorf("cannot be read: %w", err))
 		return nil

@@ -17,6 +17,7 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 
+	"diagnose/internal/bounded"
 	"diagnose/internal/estate"
 	"diagnose/internal/evidence"
 	"diagnose/internal/script"
@@ -49,9 +50,7 @@ type Options struct {
 }
 
 // maxFile bounds the size of a file, in bytes.
-const maxFile = 512 << 20
-
-var errTooLarge = fmt.Errorf("is larger than %d MB", maxFile>>20)
+const maxFile = 256 << 20
 
 // errForeign reports a file that is none of those read here.
 var errForeign = errors.New("is not recognized; expected a Terraform plan in JSON, *.tf files, or Cloud Run services, functions and " +
@@ -126,9 +125,9 @@ func (r *reader) root(path string) string {
 
 func (r *reader) path(name string, stdin io.Reader) error {
 	if name == "-" {
-		data, err := io.ReadAll(io.LimitReader(stdin, maxFile+1))
+		data, err := bounded.All(stdin, "standard input", maxFile)
 		if err != nil {
-			return fmt.Errorf("reading standard input: %w", err)
+			return err
 		}
 		return r.named("-", data)
 	}
@@ -138,12 +137,10 @@ func (r *reader) path(name string, stdin io.Reader) error {
 		return err
 	case info.IsDir():
 		return r.folder(name)
-	case info.Size() > maxFile:
-		return fmt.Errorf("%s: %w", name, errTooLarge)
 	case terraform.IsConfiguration(name):
 		return r.module(name)
 	}
-	data, err := os.ReadFile(name)
+	data, err := bounded.File(name, maxFile)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,6 +16,7 @@ import (
 
 	"cloud.google.com/go/functions/apiv2/functionspb"
 
+	"diagnose/internal/bounded"
 	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
 	"diagnose/internal/gcp"
@@ -73,11 +73,11 @@ func Send(ctx context.Context, s evidence.Snapshot, o Options) (Result, error) {
 		return Result{}, failure(u, err, token)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	body, cut, err := bounded.Head(resp.Body, maxBody)
 	r := Result{URL: u.Scheme + "://" + u.Host + u.EscapedPath(), Method: req.Method, Duration: time.Since(start)}
 	switch {
-	case len(body) > maxBody:
-		body, r.Cut = body[:maxBody], fmt.Sprintf("only the first %d KiB were read", maxBody>>10)
+	case cut:
+		r.Cut = fmt.Sprintf("only the first %d KiB were read", maxBody>>10)
 	case err != nil:
 		r.Cut = "the answer broke off: " + hide(err.Error(), token)
 	}

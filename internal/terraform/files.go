@@ -14,6 +14,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
+
+	"diagnose/internal/bounded"
 )
 
 func hasPrefix(text, part string) bool { return strings.HasPrefix(text, part) }
@@ -79,10 +81,10 @@ func (t tree) read(name string) (string, error) {
 	}
 	defer root.Close()
 	info, err := root.Stat(rel)
-	if err != nil || !info.Mode().IsRegular() || info.Size() > maxConfigFile {
+	if err != nil || !info.Mode().IsRegular() {
 		return "", errors.Join(err, errOutside)
 	}
-	data, err := root.ReadFile(rel)
+	data, err := bounded.FS(root.FS(), filepath.ToSlash(rel), name, maxConfigFile)
 	return string(data), err
 }
 

@@ -2,9 +2,10 @@ package terraform
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
+
+	"diagnose/internal/bounded"
 )
 
 // A moduleList says where terraform init put the modules of a root module, by
@@ -23,7 +24,7 @@ func (p *reading) modules(dir string) moduleList {
 	}
 	var doc struct{ Modules []installedModule }
 	list := moduleList{}
-	data, err := os.ReadFile(filepath.Join(dir, moduleLists))
+	data, err := bounded.File(filepath.Join(dir, moduleLists), maxConfigFile)
 	if err == nil && json.Unmarshal(data, &doc) == nil {
 		for _, m := range doc.Modules {
 			list[m.Key] = m

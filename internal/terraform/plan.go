@@ -19,7 +19,7 @@ type Plan struct {
 }
 
 // maxPlan bounds the size of a plan, in bytes.
-const maxPlan = 512 << 20
+const maxPlan = 256 << 20
 
 // ReadPlan reads what `terraform show -json` prints. name is for errors, and
 // for the places of findings.

@@ -13,6 +13,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 
+	"diagnose/internal/bounded"
 	"diagnose/internal/estate"
 )
 
@@ -222,7 +223,7 @@ func (p *reading) workspaceIn(dir string) string {
 	if p.Getenv != nil {
 		chosen = p.Getenv("TF_WORKSPACE")
 	}
-	data, err := os.ReadFile(filepath.Join(dir, ".terraform", "environment"))
+	data, err := bounded.File(filepath.Join(dir, ".terraform", "environment"), maxConfigFile)
 	if err != nil {
 		data = nil
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	hcljson "github.com/hashicorp/hcl/v2/json"
+
+	"diagnose/internal/bounded"
 )
 
 // maxConfigFile bounds the size of a file of configuration, in bytes.
@@ -194,14 +196,7 @@ func parse(name string) (*source, error) {
 // parseFile reads a file in either syntax, with its text. Its errors name file
 // and line.
 func parseFile(name string) ([]byte, *hcl.File, error) {
-	info, err := os.Stat(name)
-	switch {
-	case err != nil:
-		return nil, nil, err
-	case info.Size() > maxConfigFile:
-		return nil, nil, fmt.Errorf("%s: is larger than %d MB", name, maxConfigFile>>20)
-	}
-	data, err := os.ReadFile(name)
+	data, err := bounded.File(name, maxConfigFile)
 	if err != nil {
 		return nil, nil, err
 	}
