@@ -60,19 +60,19 @@ func (a *app) evidenceFlags(c *cobra.Command, reads ...string) *input {
 		name, what string
 	}{
 		{&in.env, "token-env", "name of the environment `VARIABLE` with the credential"},
-		{&in.url, "url", "the URL called"},
-		{&in.method, "method", "the method of the request"},
-		{&in.source, "source", "where the request comes from: internet, vpc, load-balancer, internal-load-balancer, google-service, perimeter"},
+		{&in.url, "url", "the `URL` called"},
+		{&in.method, "method", "the `METHOD` of the request"},
+		{&in.source, "source", "`WHERE` the request comes from: internet, vpc, load-balancer, internal-load-balancer, google-service, perimeter"},
 		{&in.member, "principal", "the `MEMBER` to ask about, assuming that it sends a correct token"},
-		{&in.client, "client", "what made the request, such as gcloud or cloud-scheduler"},
-		{&in.at, "at", "the moment to judge at, RFC 3339 (default: that of the request, the log entry or the response, else now)"},
+		{&in.client, "client", "`WHAT` made the request, such as gcloud or cloud-scheduler"},
+		{&in.at, "at", "the `TIME` to judge at, RFC 3339 (default: that of the request, the log entry or the response, else now)"},
 	} {
 		if in.read(field.name) {
 			f.StringVar(field.value, field.name, "", field.what)
 		}
 	}
 	if in.read("header") {
-		f.StringArrayVar(&in.headers, "header", nil, "a header of the request, \"Name: value\" or @FILE; repeatable")
+		f.StringArrayVar(&in.headers, "header", nil, "a `HEADER` of the request, \"Name: value\" or @FILE; repeatable")
 	}
 	f.BoolVar(&in.offline, "offline", false, "fetch nothing, not even a key set")
 	f.StringVar(&in.token, "token", "", "")

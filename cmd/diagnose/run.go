@@ -62,21 +62,7 @@ func Main(ctx context.Context, p Process) int {
 	case errors.Is(err, syscall.EPIPE):
 		return exitOpen // the reader went away before it had the report
 	}
-	fmt.Fprintf(p.Stderr, "diagnose: error: %s\n", report.Clean(err.Error()))
-	var h *hinted
-	if errors.As(err, &h) {
-		for _, hint := range h.hints {
-			if hint == "" {
-				continue
-			}
-			fmt.Fprintf(p.Stderr, "diagnose: hint: %s\n", report.Clean(hint))
-		}
-	}
-	var f *failure
-	if errors.As(err, &f) {
-		return exitOpen
-	}
-	return exitUsage
+	return a.fail(err)
 }
 
 // run runs the command that the arguments name.
@@ -128,15 +114,21 @@ func (a *app) root() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&a.format, "format", "table", "format of the report: "+strings.Join(report.Formats, ", ")+"; gate and scan also "+strings.Join(report.FindingFormats[len(report.Formats):], ", "))
+	f.StringVar(&a.format, "format", "table", "`FORMAT` of the report: "+strings.Join(report.Formats, ", ")+"; gate and scan also "+strings.Join(report.FindingFormats[len(report.Formats):], ", "))
 	f.StringVarP(&a.output, "output", "o", "", "write the report to this `FILE`")
-	f.StringVar(&a.color, "color", "auto", "colour: auto, always or never")
+	f.StringVar(&a.color, "color", "auto", "colour, `WHEN`: auto, always or never")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress, warnings or hints")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "show every check, and on stderr every call of a live target")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return hint(err, cmp.Or(elsewhere(c, err), nearFlag(c, err)), "see diagnose "+c.Name()+" --help")
 	})
+	root.SetUsageFunc(usage)
+	root.SetHelpCommand(helpCommand())
 	root.AddCommand(a.commands()...)
+	root.AddCommand(documentsTopic())
+	if len(a.Args) > 0 && strings.HasPrefix(a.Args[0], "__") { // a shell asks
+		completions(root)
+	}
 	return root
 }
 
@@ -229,7 +221,7 @@ func (a *app) pipedAlone() []string {
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.invokeCommand(), a.tokenCommand(), a.whoCommand(), a.captureCommand(), a.gateCommand(), a.scanCommand(),
-		a.checksCommand(), a.explainCommand(), a.mcpCommand(), a.demoCommand(), a.versionCommand(),
+		a.checksCommand(), a.explainCommand(), a.mcpCommand(), a.demoCommand(), a.versionCommand(), a.manCommand(),
 	}
 }
 
