@@ -82,6 +82,9 @@ func (in *Invocation) resolveCredential() {
 // beside them is it.
 func (in *Invocation) fromHeaders() bool {
 	sel := credential.FromHeaders(in.request.Headers)
+	if c, kept := in.request.Sent[sel.OtherHeader]; kept {
+		sel.Other = &c
+	}
 	src := in.Request.Source.At("/headers/" + sel.Header)
 	if sel.Header == "" {
 		return false

@@ -23,7 +23,9 @@ func (in *Invocation) iapSent() sent {
 		}
 		sel := credential.FromHeaders(http.Header{credential.Authorization: in.request.Headers[name]})
 		got := sent{known: true, credential: sel.Credential, selection: &sel, source: in.Request.Source.At("/headers/" + name)}
-		if sel.Redacted {
+		if c, kept := in.request.Sent[name]; sel.Redacted && kept {
+			got.credential = c
+		} else if sel.Redacted {
 			got.credential, got.known = in.Token.Or(credential.Credential{}), in.Token.Known()
 			got.source = in.Token.Source
 		}

@@ -73,7 +73,7 @@ func (in *Invocation) iapSignature(got sent, refuse func(string, string) Finding
 		return refuse("IAP refuses the token: its signature is "+c.Signature.String(), "")
 	case c.Kind == credential.SelfSigned:
 		return assume("jwks.json", "the signature was not verified", "the service account "+c.Claims.Issuer+" signed the token")
-	case c.Signature == credential.SignatureUnknown, !known:
+	case c.Signature == credential.SignatureUnknown, !known && c.Verified == nil:
 		return assume("jwks.json", "the signature was not verified", "the signature is Google's", needKeys...)
 	}
 	switch v := credential.Verify(c, keys); v.State {

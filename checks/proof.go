@@ -115,6 +115,9 @@ func (in *Invocation) supposing(p possibility) []Finding {
 func (in *Invocation) standing() []Assumption {
 	var out []Assumption
 	add := func(text string) { out = append(out, Assumption{Check: "route-host", Text: text}) }
+	for _, g := range in.Guessed {
+		add(g)
+	}
 	switch name := in.ownName(); {
 	case in.ownHostFix() != nil: // the check supposes that no domain mapping is there
 	case name != "":

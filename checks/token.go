@@ -109,7 +109,7 @@ passes on by SIGNATURE_REMOVED_BY_GOOGLE, so a token that a container received c
 		return in.rejectToken(fmt.Sprintf("alg must be RS256, but is %q", t.Header.Algorithm), "/header/alg")
 	case t.Signature == credential.SignatureUnknown:
 		return assume("token.jwt", "a decoded token has no signature to verify", "the signature is Google's")
-	case !known:
+	case !known && t.Verified == nil:
 		return assume("jwks.json", "no key set was given, so the signature was not verified"+reasonOf(in.Keys), "the signature is Google's", needKeys...)
 	}
 	switch v := credential.Verify(t, keys); v.State {

@@ -32,6 +32,8 @@ func Parse(doc []byte) ([]Caller, error) {
 	has := func(k string) bool { _, ok := m[k]; return ok }
 	name := strings.Trim(string(m["name"]), `"`)
 	switch {
+	case has("caller"):
+		return one(parseKept(doc))
 	case has("swagger"), has("openapi"):
 		return openAPI(doc)
 	case has("sourceContents"), has("main"), has("steps"):

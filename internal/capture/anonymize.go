@@ -20,7 +20,7 @@ import (
 // stands. What Google itself named (roles, regions, API hosts, statuses)
 // stays, so that the case is judged as before.
 func Anonymize(files []txtar.File) []txtar.File {
-	n := &names{stand: map[string]string{}, count: map[string]int{}}
+	n := &names{stand: map[string]string{}, named: map[string][]string{}}
 	for _, f := range files {
 		n.collect(string(f.Data))
 	}
@@ -42,7 +42,7 @@ func Anonymize(files []txtar.File) []txtar.File {
 // names maps what identifies somebody to its stand-in.
 type names struct {
 	stand map[string]string
-	count map[string]int
+	named map[string][]string // by kind, in the order of their stand-ins
 }
 
 // found lists where identifiers stand, and of which kind they are.
@@ -140,19 +140,43 @@ func (n *names) name(kind, id string) {
 		}
 		return
 	}
-	n.count[kind]++
-	c := n.count[kind]
+	n.stand[id] = n.fresh(kind, id)
+	n.named[kind] = append(n.named[kind], id)
+}
+
+// fresh makes a stand-in. Those of two identifiers are alike where these are:
+// that one is misspelt is seen by its likeness to another.
+func (n *names) fresh(kind, id string) string {
+	c := len(n.named[kind])
 	switch kind {
 	case "number":
-		n.stand[id] = fmt.Sprint(100000000000 + c)
+		return fmt.Sprint(100_000_000_000 + (c+1)*76_543_219_871%899_999_999_999)
 	case "hash":
-		n.stand[id] = fmt.Sprintf("a%09d", c)
-	case "domain":
-		n.stand[id] = fmt.Sprintf("domain-%d.example", c)
-	default:
-		n.stand[id] = fmt.Sprintf("%s-%d", kind, c)
+		return fmt.Sprintf("a%09d", c+1)
 	}
+	word := kind + "-" + words[c%len(words)]
+	if turn := c / len(words); turn > 0 {
+		word += "-" + words[(c+turn)%len(words)]
+	}
+	for i, other := range n.named[kind] {
+		if gcp.Distance(id, other) <= nearby {
+			word = strings.TrimSuffix(n.stand[other], ".example") + string(rune('a'+(c-i)%26))
+			break
+		}
+	}
+	if kind == "domain" {
+		word += ".example"
+	}
+	return word
 }
+
+// nearby is how many letters apart two names are that one may be a misspelling
+// of the other.
+const nearby = 2
+
+// words make stand-ins that are unlike each other.
+var words = strings.Fields("alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike " +
+	"november oscar papa quebec romeo sierra tango uniform victor whiskey xray yankee zulu")
 
 // kept matches what is not looked into: names of Google's, keys of objects,
 // times, and values that are words of an enumeration.

@@ -92,6 +92,9 @@ type Credential struct {
 	// Problem says why a MalformedJWT or JWE cannot be read. It never quotes
 	// the credential.
 	Problem string
+	// Verified is what became of the signature before it was removed, as a case
+	// says that keeps a token without it. It is nil for every other credential.
+	Verified *Verification
 	// Supposed is true for a credential that was never captured: a correct one
 	// that somebody might send.
 	Supposed bool

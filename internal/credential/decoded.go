@@ -11,7 +11,8 @@ var errShape = errors.New(`expected a JSON object: {"header":{…},"claims":{…
 // FromClaims reads a decoded token: {"header":{},"claims":{}}, the same with
 // "payload", the claims alone, or the answer of Google's tokeninfo. Its
 // signature is unknown. Claims without an issuer are taken as part of a Google
-// ID token whose issuer was left out. Errors quote nothing of the document.
+// ID token whose issuer was left out. What a capture says of the token as it was
+// sent counts as if it were there. Errors quote nothing of the document.
 func FromClaims(doc []byte) (Credential, error) {
 	text := strings.TrimPrefix(strings.TrimSpace(string(doc)), "\ufeff")
 	m, err := decodeObject([]byte(text))
@@ -24,15 +25,23 @@ func FromClaims(doc []byte) (Credential, error) {
 		return Credential{}, err
 	}
 	c := Credential{Clean: true}
+	kept, err := c.keep(m)
+	if err != nil {
+		return Credential{}, err
+	}
+	delete(m, keptKey)
 	claims, err := c.unwrap(m)
 	if err != nil {
 		return Credential{}, err
 	}
-	if !anyClaim(claims) {
+	if !kept && !anyClaim(claims) {
 		return Credential{}, errors.New("found none of the claims iss, aud, sub, email, azp, exp, iat: " + errShape.Error())
 	}
 	if c.Claims, err = claimsOf(claims); err != nil {
 		return Credential{}, err
+	}
+	if kept {
+		return c, nil
 	}
 	c.Kind = kindOf(c.Claims)
 	switch _, scoped := c.Claims.Extra["scope"]; {

@@ -156,9 +156,9 @@ func otherDocuments() []Document {
 		forms: []form{{"an Eventarc trigger", certain, either(namedPart("/triggers/"), has("eventFilters", "destination"))}},
 	}, {
 		Names: []string{"caller.json", "caller.yaml"}, Flag: "caller",
-		What:  "the configuration of a caller: Scheduler job, Tasks task or queue, Pub/Sub subscription, Eventarc trigger or pipeline, OpenAPI document, workflow",
-		Make:  "gcloud scheduler jobs describe JOB --location=REGION --format=json",
-		read:  readCaller, // not written: what was read of it does not make the document again
+		What: "the configuration of a caller: Scheduler job, Tasks task or queue, Pub/Sub subscription, Eventarc trigger or pipeline, OpenAPI document, workflow",
+		Make: "gcloud scheduler jobs describe JOB --location=REGION --format=json",
+		read: readCaller, write: writeCaller,
 		forms: callerForms(),
 	}, {
 		Names: []string{"project.json", "project.yaml"}, Flag: "project-file",
@@ -170,7 +170,7 @@ func otherDocuments() []Document {
 		Names: []string{"jwks.json"}, Flag: "jwks",
 		What:  "the key set to verify the signature with",
 		Make:  "curl https://www.googleapis.com/oauth2/v3/certs",
-		read:  readKeys, // not written: a capture holds no signature to verify
+		read:  readKeys, // not written: a capture has the result of the verification
 		forms: []form{{"a key set", telling, has("keys")}},
 	}, {
 		Names: []string{"tags.json", "tags.yaml"}, Flag: "tags",
@@ -196,6 +196,7 @@ func otherDocuments() []Document {
 
 func callerForms() []form {
 	return []form{
+		{"a caller", telling, has("caller")},
 		{"a Cloud Scheduler job", certain, both(namedPart("/jobs/"), either(has("httpTarget"), has("pubsubTarget"), has("appEngineHttpTarget")))},
 		{"a Cloud Tasks task", certain, namedPart("/tasks/")},
 		{"a Cloud Tasks queue", certain, named("projects/*/locations/*/queues/*")},
@@ -216,12 +217,16 @@ func what(flag string) string {
 }
 
 // Written returns the document as a capture holds it: without credentials,
-// environment and build. It is nil where the snapshot does not know it.
+// environment and build. Of one that could not be read it says why. It is nil
+// where nobody tried.
 func (d Document) Written(s Snapshot) ([]byte, error) {
 	if d.write == nil {
 		return nil, nil
 	}
 	data, err := d.write(s)
+	if err == nil && data == nil {
+		data, err = writeRefusal(s, d.Flag)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("writing %s: %w", d.Names[0], err)
 	}

@@ -120,6 +120,7 @@ func (s *Snapshot) said(more *Snapshot, each func(was placed, document string, p
 		s.Now, s.NowFrom = more.Now, more.NowFrom
 	}
 	s.Notes = append(s.Notes, more.Notes...)
+	s.Guessed = append(s.Guessed, more.Guessed...)
 	return nil
 }
 

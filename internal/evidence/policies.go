@@ -84,8 +84,7 @@ func readAncestors(s *Snapshot, src Source, data []byte) error {
 			if err != nil {
 				return nil, err
 			}
-			const why = "a project's own policy was given: those of its folders and organization were not"
-			return []Ancestor{{Type: "project", Policy: Known(p, src)}, missing("organization", why, src)}, nil
+			return []Ancestor{{Type: "project", Policy: Known(p, src)}, missing("organization", ownPolicyAlone, src)}, nil
 		}
 		list, err := elements(doc)
 		if err != nil {
@@ -108,6 +107,8 @@ func readAncestors(s *Snapshot, src Source, data []byte) error {
 	})
 }
 
+const ownPolicyAlone = "a project's own policy was given: those of its folders and organization were not"
+
 // errForm reports an element that is not of the form expected.
 var errForm = errors.New("is of another form")
 
@@ -127,6 +128,7 @@ func ancestor(raw json.RawMessage, src Source, i int) (Ancestor, error) {
 		return a, nil
 	}
 	if err := refusal(in.Policy); err != nil {
+		a.Missing = a.ID == "" // which one it is was not read either
 		a.Policy = Unknown[*iampb.Policy](err, at)
 		return a, nil
 	}

@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"diagnose/internal/credential"
 	"diagnose/internal/gcp"
 	"diagnose/internal/transcript"
 )
@@ -18,7 +20,8 @@ import (
 var Clients = []string{"gcloud", "metadata-server", "service-account-key", "impersonation", "cloud-scheduler", "cloud-tasks",
 	"pubsub-push", "eventarc", "workflows", "api-gateway", "iap", "github-actions", "gke", "browser", "firebase-sdk"}
 
-var requestKeys = []string{"url", "method", "headers", "source", "principal", "client", "time"}
+var requestKeys = []string{"url", "method", "headers", "source", "principal", "client", "time",
+	"timeFrom", "credentials", "guessed"}
 
 func readRequest(s *Snapshot, src Source, data []byte) error {
 	if e, ok := written(string(data)); ok {
@@ -45,8 +48,11 @@ func readRequest(s *Snapshot, src Source, data []byte) error {
 		}
 	}
 	var in struct {
-		URL, Method, Source, Principal, Client, Time string
-		Headers                                      map[string]any
+		URL, Method, Source, Principal, Client, Time, TimeFrom string
+
+		Headers     map[string]any
+		Credentials map[string]json.RawMessage
+		Guessed     []string
 	}
 	if err := json.Unmarshal(doc, &in); err != nil {
 		var t *json.UnmarshalTypeError
@@ -66,11 +72,34 @@ func readRequest(s *Snapshot, src Source, data []byte) error {
 			return set
 		}
 	}
-	s.Request = Known(r, src)
-	if !r.Time.IsZero() {
-		s.Now, s.NowFrom = r.Time, "request.json"
+	if r.Sent, err = decodedCredentials(in.Credentials); err != nil {
+		return err
+	}
+	s.Guessed, s.Now = in.Guessed, r.Time
+	switch {
+	case in.TimeFrom != "": // nobody says when the request was made
+		s.NowFrom, r.Time = in.TimeFrom, time.Time{}
+	case !r.Time.IsZero():
+		s.NowFrom = "request.json"
+	}
+	said := func(k string) bool { return k != "time" && k != "timeFrom" && k != "guessed" }
+	if in.TimeFrom == "" || slices.ContainsFunc(slices.Collect(maps.Keys(m)), said) {
+		s.Request = Known(r, src)
 	}
 	return nil
+}
+
+// decodedCredentials reads what a capture keeps of the credentials in headers.
+func decodedCredentials(in map[string]json.RawMessage) (map[string]credential.Credential, error) {
+	out := map[string]credential.Credential{}
+	for name, doc := range in {
+		c, err := credential.FromClaims(doc)
+		if err != nil {
+			return nil, fmt.Errorf("credential of header %q: %w", clip(name), err)
+		}
+		out[http.CanonicalHeaderKey(name)] = c
+	}
+	return out, nil
 }
 
 // errCurl reports a curl command line that calls nothing as it stands.

@@ -52,8 +52,9 @@ func (s Snapshot) rank(e LogEntry) int {
 }
 
 // Settle sets the moment to judge at and what says so: at (a flag), else the
-// time of the request, else that of the observed log entry, else the Date of
-// the observed answer, else now. A zero at is none. It also names the project
+// time of the request, else the moment that a capture was judged at, else the
+// time of the observed log entry, else the Date of the observed answer, else
+// now. A zero at is none. It also names the project
 // of a policy that does not say whose it is, where another document does.
 func (s *Snapshot) Settle(at, now time.Time) {
 	i := s.Observed()
@@ -62,6 +63,7 @@ func (s *Snapshot) Settle(at, now time.Time) {
 		s.Now, s.NowFrom = at, "--at"
 	case !s.Request.Or(Request{}).Time.IsZero():
 		s.Now, s.NowFrom = s.Request.Or(Request{}).Time, "request.json"
+	case s.NowFrom != "" && !s.Now.IsZero(): // as a capture keeps it
 	case i >= 0 && !s.Logs.Or(nil)[i].Timestamp.IsZero():
 		s.Now, s.NowFrom = s.Logs.Or(nil)[i].Timestamp, "log.json"
 	case !r.Date.IsZero():

@@ -50,6 +50,11 @@ type Snapshot struct {
 	// for that does not say it itself: a sentence each.
 	Notes []string
 
+	// Guessed says which parts of the target nobody named and nothing that was
+	// read confirms: a clause each, as that its project is that of gcloud's
+	// configuration. A verdict rests on them.
+	Guessed []string
+
 	asked []string // the hosts asked about, to choose among the requests of a HAR
 }
 
@@ -70,7 +75,10 @@ type Request struct {
 	Method string   // "": not said
 	// Headers is nil where the headers were not said, and empty where the
 	// request is known to carry none.
-	Headers   http.Header
+	Headers http.Header
+	// Sent are the credentials of headers whose value was blanked out, decoded,
+	// by the header's name.
+	Sent      map[string]credential.Credential
 	Origin    Origin
 	Principal string // member string asked about, or ""
 	Client    string // what made the request, or ""

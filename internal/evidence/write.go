@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"diagnose/internal/caller"
 	"diagnose/internal/credential"
 )
 
@@ -59,6 +60,14 @@ func policyWriter(field func(*Snapshot) *policyFact) func(Snapshot) ([]byte, err
 	return func(s Snapshot) ([]byte, error) { return writeFact(*field(&s)) }
 }
 
+func writeCaller(s Snapshot) ([]byte, error) {
+	c, ok := s.Caller.Get()
+	if !ok {
+		return nil, nil
+	}
+	return writeJSON(caller.Kept(c))
+}
+
 func writeTrigger(s Snapshot) ([]byte, error) { return writeFact(s.Trigger) }
 
 func writeIAPSettings(s Snapshot) ([]byte, error) { return writeFact(s.IAPSettings) }
@@ -100,6 +109,16 @@ type policyOf struct {
 	Policy json.RawMessage `json:"policy,omitempty"`
 }
 
+// setFact sets a policy, or why it was not read.
+func (e *policyOf) setFact(f policyFact) error {
+	if p, ok := f.Get(); ok {
+		return e.set(p)
+	}
+	var err error
+	e.Policy, err = json.Marshal(refusedAs(f.Reason()))
+	return err
+}
+
 func (e *policyOf) set(p *iampb.Policy) (err error) {
 	e.Policy, err = protojson.Marshal(p)
 	return err
@@ -110,19 +129,14 @@ func writeAncestors(s Snapshot) ([]byte, error) {
 	if !ok {
 		return nil, nil
 	}
-	if len(list) == 2 && list[0].Type == "project" && list[1].Missing {
+	if len(list) == 2 && list[0].Policy.Known() && list[1].Missing && list[1].Policy.Reason().Error() == ownPolicyAlone {
 		return writeFact(list[0].Policy) // a project's own, read as such again
 	}
 	out := []policyOf{}
 	for _, a := range list {
-		if a.Missing {
-			continue // it is missing again when the list is read
-		}
 		e := policyOf{ID: a.ID, Type: a.Type}
-		if p, ok := a.Policy.Get(); ok {
-			if err := e.set(p); err != nil {
-				return nil, err
-			}
+		if err := e.setFact(a.Policy); err != nil {
+			return nil, err
 		}
 		out = append(out, e)
 	}

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"maps"
@@ -15,7 +16,10 @@ const blank = "[redacted]"
 
 func writeRequest(s Snapshot) ([]byte, error) {
 	r := s.Request.Or(Request{})
-	out := map[string]any{"time": s.Now.UTC().Format(time.RFC3339)}
+	out := map[string]any{"time": s.Now.UTC().Format(time.RFC3339Nano)}
+	if from := cmp.Or(s.NowFrom, "now"); from != "request.json" || r.Time.IsZero() {
+		out["timeFrom"] = from
+	}
 	if r.URL != nil {
 		u := *r.URL
 		u.User = nil
@@ -32,8 +36,14 @@ func writeRequest(s Snapshot) ([]byte, error) {
 			out[key] = v
 		}
 	}
+	if len(s.Guessed) > 0 {
+		out["guessed"] = s.Guessed
+	}
 	if r.Headers != nil {
 		out["headers"] = writtenHeaders(r.Headers)
+		if kept := s.keptCredentials(); len(kept) > 0 {
+			out["credentials"] = kept
+		}
 	}
 	return writeJSON(out)
 }
@@ -80,30 +90,65 @@ func sent(s Snapshot) credential.Credential {
 	return s.Token.Or(credential.Credential{})
 }
 
-// writeToken writes a stand-in for a credential that has no claims.
+// standsAlone reports whether a stand-in says all that is known of a credential.
+func standsAlone(c credential.Credential) bool {
+	return stands[c.Kind] != "" && !c.JWT() && len(claims(c.Claims)) == 0
+}
+
+// writeToken writes a stand-in for a credential that has no claims and is no
+// JWT.
 func writeToken(s Snapshot) ([]byte, error) {
 	c := sent(s)
-	if data, err := writeClaims(s); data != nil || err != nil || c.Supposed || c.Kind == credential.None || stands[c.Kind] == "" {
-		return nil, err
+	if c.Supposed || !standsAlone(c) {
+		return nil, nil
 	}
 	return []byte(stands[c.Kind] + "\n"), nil
 }
 
-// writeClaims writes a token as its decoded header and claims, so that its
-// signature is unknown there.
+// writeClaims writes a token as its decoded header and claims, and what was
+// seen of it: its signature is verified before it goes.
 func writeClaims(s Snapshot) ([]byte, error) {
 	c := sent(s)
-	switch {
-	case c.Supposed || c.Kind == credential.None:
+	if c.Supposed || c.Kind == credential.None || standsAlone(c) {
 		return nil, nil
-	case c.JWT() && strings.Count(c.Redacted(), ".") == 2:
-		parts := strings.Split(c.Redacted(), ".")
-		return writeJSON(map[string]json.RawMessage{"header": segment(parts[0]), "claims": segment(parts[1])})
 	}
-	if spelt := claims(c.Claims); len(spelt) > 0 {
-		return writeJSON(map[string]any{"header": header(c.Header), "claims": spelt})
+	return writeJSON(s.kept(c))
+}
+
+// keptCredentials are the JWTs in headers, beside that which counts.
+func (s Snapshot) keptCredentials() map[string]any {
+	out := map[string]any{}
+	for _, name := range []string{credential.Authorization, credential.Serverless, "Proxy-Authorization"} {
+		r := s.Request.Or(Request{})
+		one := http.Header{credential.Authorization: r.Headers[name]}
+		sel := credential.FromHeaders(one)
+		c, kept := r.Sent[name]
+		if sel.Header != "" && !sel.Redacted {
+			c, kept = sel.Credential, sel.Credential.JWT()
+		}
+		if kept {
+			out[name] = s.kept(c)
+		}
 	}
-	return nil, nil
+	return out
+}
+
+// kept is what a case has of a credential: header and claims, and what was seen
+// of it.
+func (s Snapshot) kept(c credential.Credential) map[string]any {
+	out := map[string]any{"header": header(c.Header), "claims": claims(c.Claims)}
+	if parts := strings.Split(c.Redacted(), "."); c.JWT() && len(parts) == 3 {
+		out["header"], out["claims"] = segment(parts[0]), segment(parts[1])
+	}
+	verified := c.Verified
+	if keys, ok := s.Keys.Get(); ok && verified == nil && c.JWT() {
+		v := credential.Verify(c, keys)
+		verified = &v
+	}
+	if kept := c.AsSent(verified); kept != nil {
+		out["asSent"] = kept
+	}
+	return out
 }
 
 // header spells a decoded header.

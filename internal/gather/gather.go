@@ -161,6 +161,9 @@ func (c *collector) collect(ctx context.Context, t Target) (evidence.Snapshot, e
 			t, r = found, c.firstRound(ctx, found, place)
 		}
 	}
+	if err := c.contradicted(t, place); err != nil {
+		return evidence.Snapshot{}, err
+	}
 	s := c.read(ctx, t, r, place)
 	other, err := c.unclear(ctx, t, s, place)
 	if err == nil && other != t {
@@ -174,14 +177,40 @@ func (c *collector) collect(ctx context.Context, t Target) (evidence.Snapshot, e
 		return evidence.Snapshot{}, err
 	}
 	c.prune(&s, t, place)
+	s.Guessed = guessed(t, s)
 	return s, nil
+}
+
+// guessed says which parts of the target were taken from a default and are
+// confirmed by nothing: a service that lists the URL asked about is the one.
+func guessed(t Target, s evidence.Snapshot) []string {
+	service, known := s.Service.Get()
+	if t.hashed() && known && len(urlsOf(service)) > 0 && leads(service, t.URL) {
+		return nil
+	}
+	var out []string
+	if by := from(t.projectFrom); by != "" {
+		out = append(out, "the target is in project "+t.Project+by)
+	}
+	switch by := from(t.regionFrom); {
+	case t.hinted:
+		out = append(out, "the target is in "+t.Location+" (from the letters in its URL)")
+	case by != "":
+		out = append(out, "the target is in "+t.Location+by)
+	}
+	if t.hashed() && t.projectFrom == "--project" {
+		out = append(out, gcp.Origin(t.URL)+" is a URL of the target")
+	}
+	return out
 }
 
 // read reads what the first round asked for and what follows from its answers.
 func (c *collector) read(ctx context.Context, t Target, r round, place func() hierarchy) evidence.Snapshot {
 	deny := later(func() evidence.Fact[[]*denypb.Policy] { return c.denyPolicies(ctx, t, r.deny, place) })
 	s := evidence.Snapshot{Now: c.Now()}
-	s.Request = evidence.Known(evidence.Request{URL: t.URL}, evidence.Source{Document: "command line"})
+	if t.URL != nil {
+		s.Request = evidence.Known(evidence.Request{URL: t.URL}, evidence.Source{Document: "command line"})
+	}
 
 	s.Function = ofService(t, r.function())
 	service, renamed := c.serviceOf(t, s.Function)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"diagnose/internal/gcp"
@@ -120,6 +121,19 @@ func (c *collector) settle(t Target) (Target, error) {
 		t.hinted = t.Location != ""
 	}
 	return t, nil
+}
+
+// contradicted is the error where the project given by ID and the one that the
+// target names by number, or the other way round, are found to be two.
+func (c *collector) contradicted(t Target, place func() hierarchy) error {
+	if c.Project == "" || c.Project == t.Project {
+		return nil
+	}
+	h := place()
+	if h.id == "" || h.number == "" || slices.Contains([]string{h.id, h.number}, c.Project) {
+		return nil
+	}
+	return &Contradiction{"--project", c.Project, h.id}
 }
 
 var (
