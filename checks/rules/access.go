@@ -66,12 +66,7 @@ func (x *Index) question(t *target, own, permission string, public bool) iam.Que
 		Query: x.query(permission), Deny: x.denyOn(chain), Above: x.PoliciesComplete,
 		Layers: make([]iam.Layer, 0, 1+len(chain)),
 	}
-	first := x.layer(layerKey{own, permission, public}, level)
-	for _, p := range x.policies[own] {
-		if p.Partial != "" {
-			first.Reason = p.Partial
-		}
-	}
+	first := x.own(layerKey{own, permission, public}, level)
 	if first.Hidden == "" {
 		first.Hidden = x.mayBeOf(t, permission)
 	}
@@ -136,6 +131,42 @@ func (x *Index) above(n *node, permission string, public bool) iam.Layer {
 		x.layers[key] = x.layer(key, levels[n.name[0]])
 	}
 	return x.layers[key]
+}
+
+// own is the layer of a target itself. One with many members is kept, since
+// each of them is asked about.
+func (x *Index) own(key layerKey, level iam.Level) iam.Layer {
+	if l, ok := x.layers[key]; ok {
+		return l
+	}
+	l := x.layer(key, level)
+	if many(l.Policy) {
+		x.layers[key] = l
+	}
+	return l
+}
+
+// fewMembers is how many members a policy may have to be asked as it is.
+const fewMembers = 16
+
+func many(p *iampb.Policy) bool {
+	n := 0
+	for _, b := range p.GetBindings() {
+		if n += len(b.GetMembers()); n > fewMembers {
+			return true
+		}
+	}
+	return false
+}
+
+// roster sorts a policy with many members, once, and is nil for others.
+func (x *Index) roster(p *iampb.Policy) *iam.Roster {
+	r, done := x.rosters[p]
+	if !done && many(p) {
+		r = iam.NewRoster(p)
+		x.rosters[p] = r
+	}
+	return r
 }
 
 // A layerKey names a layer: what is bound on a resource of a permission, to
@@ -212,37 +243,6 @@ func (x *Index) mayCarry(role, permission string) bool {
 	}
 	s, _ := x.roles.Carries(role, permission)
 	return s != iam.NotGranted
-}
-
-// mayBeOf says which policy may be a target's own although that is not known,
-// "" where there is none that could give a permission.
-func (x *Index) mayBeOf(t *target, permission string) string {
-	for _, p := range x.strays {
-		if p.Root != t.Root || p.V2Function || !compatible(x.canonical(p.Resource), t.full) {
-			continue
-		}
-		for _, b := range p.Bindings {
-			if x.mayCarry(b.Role, permission) {
-				return placeOf(b.Where) + " may be about it: the service that it names is not known yet"
-			}
-		}
-	}
-	return ""
-}
-
-// compatible reports whether two names may be of one thing: no part that is
-// known of both differs.
-func compatible(a, b string) bool {
-	x, y := strings.Split(a, "/"), strings.Split(b, "/")
-	if len(x) != len(y) {
-		return false
-	}
-	for i := range x {
-		if x[i] != y[i] && !strings.HasPrefix(x[i], "-") && !strings.HasPrefix(y[i], "-") {
-			return false
-		}
-	}
-	return true
 }
 
 // denyOn lists the deny policies that hang on a chain of nodes.

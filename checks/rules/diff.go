@@ -83,6 +83,15 @@ func (x *Index) holders(name string) map[string]estate.Where {
 	return out
 }
 
+// holdersAbove are the holders of a node, which many targets have in common.
+func (x *Index) holdersAbove(n *node) map[string]estate.Where {
+	key := nodeKey(n)
+	if x.held[key] == nil {
+		x.held[key] = x.holders(key)
+	}
+	return x.held[key]
+}
+
 // account reports whether a member is one account, or anyone: then the whole
 // decision is asked for.
 func account(m iam.Member) bool {
@@ -94,7 +103,8 @@ func (x *Index) admits(t *target, member string) bool {
 	if isAnyone(member) {
 		return t.free()
 	}
-	return x.door(t).Admit(iam.IdentityOf(member)).State == iam.Granted
+	id := iam.IdentityOf(member)
+	return x.door(t).About(id, x.roster).Admit(id).State == iam.Granted
 }
 
 // holds reports whether a member may invoke a target by any way.
@@ -105,7 +115,7 @@ func (x *Index) holds(name, member string) bool {
 	}
 	if m := iam.ParseMember(member); !account(m) {
 		return t.free() || slices.ContainsFunc(t.above(), func(n *node) bool {
-			_, ok := x.holders(nodeKey(n))[member]
+			_, ok := x.holdersAbove(n)[member]
 			return ok
 		})
 	}
@@ -116,9 +126,11 @@ func (x *Index) holds(name, member string) bool {
 // applied.
 func (x *Index) openOf(name string) string {
 	var open []string
+	seen := map[string]bool{}
 	for _, p := range x.policies[name] {
-		for _, b := range p.Bindings {
-			if b.Open != "" && x.mayInvoke(b.Role) && !slices.Contains(open, b.Open) {
+		for i := range p.Bindings {
+			if b := &p.Bindings[i]; b.Open != "" && !seen[b.Open] && x.mayInvoke(b.Role) {
+				seen[b.Open] = true
 				open = append(open, b.Open)
 			}
 		}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"cloud.google.com/go/iam/apiv1/iampb"
+
 	"diagnose/internal/estate"
 	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
@@ -27,7 +29,8 @@ type Index struct {
 	functions map[string]*target   // v2 functions by canonical name
 	hosts     map[string][]*target // by host of their URLs
 	policies  map[string][]*estate.Policy
-	strays    []*estate.Policy // of which it is not known what they are of
+	strays    strays
+	rosters   map[*iampb.Policy]*iam.Roster
 	grants    []grant
 	granted   map[string][]int // positions of grants by resource
 	layers    map[layerKey]iam.Layer
@@ -35,7 +38,8 @@ type Index struct {
 	joints    map[*estate.Policy]joint
 	known     *callers // nil until it is asked for
 	before    *Index
-	steps     int // taken where what is here is compared with each other
+	held      map[string]map[string]estate.Where // holders of nodes
+	steps     int                                // taken where what is here is compared with each other
 }
 
 // A place is where a thing stands in configuration: two things at one place
@@ -83,6 +87,7 @@ func indexWith(e *estate.Estate, o Options, shared facts) *Index {
 		numbers: map[string]string{}, nodes: map[string]*node{}, targets: map[string]*target{},
 		addresses: map[place]*target{}, functions: map[string]*target{}, hosts: map[string][]*target{},
 		policies: map[string][]*estate.Policy{}, granted: map[string][]int{}, layers: map[layerKey]iam.Layer{},
+		rosters: map[*iampb.Policy]*iam.Roster{}, held: map[string]map[string]estate.Where{},
 		joints: make(map[*estate.Policy]joint, len(e.Policies)),
 	}
 	x.readNodes()

@@ -20,8 +20,8 @@ func (x *Index) addPolicy(p *estate.Policy) {
 	x.joints[p] = joint{x.key(p), x.targetOf(p)}
 	key := x.key(p)
 	x.policies[key] = append(x.policies[key], p)
-	if x.stray(p) {
-		x.strays = append(x.strays, p)
+	if x.stray(p) && !p.V2Function {
+		x.strays.add(p, x.canonical(p.Resource))
 	}
 }
 

@@ -35,8 +35,9 @@ func Build(resources []*Resource) *estate.Estate { return build(resources, nil) 
 
 // build is Build after a change that destroys, or replaces, some resources,
 // which are given as they were.
-func build(resources, gone []*Resource) *estate.Estate {
-	b := &builder{e: &estate.Estate{}, made: map[string]*Resource{}, ids: map[string][]int{}}
+func build(resources, gone []*Resource) *estate.Estate { return newBuilder().build(resources, gone) }
+
+func (b *builder) build(resources, gone []*Resource) *estate.Estate {
 	for _, r := range resources {
 		if f := kinds[r.Type]; f != nil {
 			f(b, r)
@@ -49,6 +50,11 @@ func build(resources, gone []*Resource) *estate.Estate {
 	b.empty()
 	slices.SortStableFunc(b.e.Policies, func(x, y estate.Policy) int { return cmp.Compare(x.Resource, y.Resource) })
 	return b.e
+}
+
+func newBuilder() *builder {
+	return &builder{e: &estate.Estate{}, made: map[string]*Resource{}, names: map[string]string{}, here: map[string]bool{},
+		ids: map[string][]int{}, written: map[string][]*Resource{}}
 }
 
 // empty adds the policies of targets that are new and have nothing bound.
@@ -69,10 +75,14 @@ func (b *builder) empty() {
 }
 
 type builder struct {
-	e    *estate.Estate
-	made map[string]*Resource // what targets are made of, by address
-	ids  map[string][]int     // positions of targets by their short names
-	gone gone
+	e       *estate.Estate
+	made    map[string]*Resource   // what targets are made of, by address
+	names   map[string]string      // of targets, by address
+	here    map[string]bool        // names of targets, and of their functions
+	ids     map[string][]int       // positions of targets by their short names
+	written map[string][]*Resource // what targets are made of, by how a name is written that is not known
+	gone    gone
+	steps   int // taken where resources are compared with each other
 }
 
 // kinds are the resource types that are no grants.
@@ -140,7 +150,11 @@ func (b *builder) node(r *Resource, collection, attribute string) string {
 
 func (b *builder) add(t estate.Target, r *Resource) {
 	t.Where = r.Where
-	b.made[r.Address] = r
+	b.made[r.Address], b.names[r.Address] = r, t.Name
+	b.here[t.Name], b.here[t.Function] = true, true
+	if text := r.spelt["name"]; text != "" {
+		b.written[text] = append(b.written[text], r)
+	}
 	for _, id := range []string{gcp.Last(t.Name), gcp.Last(t.Function)} {
 		if at := b.ids[id]; id != "" && (len(at) == 0 || at[len(at)-1] != len(b.e.Targets)) {
 			b.ids[id] = append(at, len(b.e.Targets))

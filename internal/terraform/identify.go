@@ -31,6 +31,7 @@ func (b *builder) of(r *Resource, on, prefix string) string {
 	}
 	var fits []string
 	for _, i := range b.ids[gcp.Last(on)] {
+		b.steps++
 		t := b.e.Targets[i]
 		name := t.Name
 		switch {
@@ -72,12 +73,10 @@ func (b *builder) referred(r *Resource, attribute string) string {
 // spelt finds the address of the one target whose name is written alike, "" where
 // there is none, or several.
 func (b *builder) spelt(r *Resource, attribute, on string) string {
-	text := r.spelt[attribute]
 	var fits []string
-	for _, t := range b.e.Targets {
-		made := b.made[t.Where.Address]
-		if text != "" && made.spelt["name"] == text && samePlace(r, made, on, t.Name) {
-			fits = append(fits, t.Where.Address)
+	for _, t := range b.written[r.spelt[attribute]] {
+		if b.steps++; samePlace(r, t, on, b.names[t.Address]) {
+			fits = append(fits, t.Address)
 		}
 	}
 	if len(fits) != 1 {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"diagnose/checks/rules"
 	"diagnose/internal/estate"
 	"diagnose/internal/terraform"
 )
@@ -141,6 +142,33 @@ func BenchmarkPlan(b *testing.B) {
 	for b.Loop() {
 		if _, err := terraform.ReadPlan(data, "p"); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkGate reads and judges a plan of 40,000 resources, with the members
+// of 10,000 on one service.
+func BenchmarkGate(b *testing.B) {
+	const all, members = 40000, 10000
+	var list []string
+	for i := range (all - members) / 2 {
+		web := fmt.Sprintf(`{"name":"s%d","location":"europe-west1","project":"shop"}`, i)
+		list = append(list, change(run, fmt.Sprintf("s%d", i), made, "null", web, `{"uri":true}`))
+	}
+	for i := range (all + members) / 2 {
+		grant := fmt.Sprintf(`{"name":"s%d","location":"europe-west1","project":"shop","role":"roles/run.invoker","member":"user:u%d@example.com"}`, max(0, i-members), i)
+		list = append(list, change(runMember, fmt.Sprintf("m%d", i), made, "null", grant, `{"etag":true}`))
+	}
+	data := []byte(`{"format_version":"1.2","resource_changes":[` + strings.Join(list, ",") + `]}`)
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		p, err := terraform.ReadPlan(data, "p")
+		if err != nil {
+			b.Fatal(err)
+		}
+		if r := rules.Judge(p.After, rules.Options{Before: p.Before}); r.Summary.Services != (all-members)/2 {
+			b.Fatalf("%d services", r.Summary.Services)
 		}
 	}
 }
