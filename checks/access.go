@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -249,7 +250,7 @@ func (in *Invocation) denyFinding() Finding {
 	cite := in.DenyPolicies.Source.At(fmt.Sprintf("/%d/rules/%d", d.Denial.Policy, d.Denial.Rule))
 	switch {
 	case d.Way == iam.ByDenyRule:
-		f := fail(fmt.Sprintf("%s is denied %s: %s", subject(in.principal), in.permission, d.Denial.Reason), Answer{Status: 403, Log: notAuthenticated}, cite)
+		f := fail(fmt.Sprintf("%s is denied %s: %s", in.checkedName(), in.permission, d.Denial.Reason), Answer{Status: 403, Log: notAuthenticated}, cite)
 		f.Fixes = []Fix{in.exemptFromDeny(d.Denial, in.checked.Member.String())}
 		return f
 	case !in.DenyPolicies.Known() && (d.Denial.State == iam.NotDenied || d.State == iam.NotGranted):
@@ -260,6 +261,14 @@ func (in *Invocation) denyFinding() Finding {
 		return notApplicable("nothing is granted that a deny rule could block")
 	}
 	return Finding{Message: "it is unknown whether a deny rule stops the caller: " + d.Reason, Cites: []evidence.Source{cite}, Gather: in.gatherOpen(d)}
+}
+
+// checkedName names whom IAM is asked about: behind IAP its service agent.
+func (in *Invocation) checkedName() string {
+	if in.iap {
+		return cmp.Or(in.iapAgent(), "IAP's service agent")
+	}
+	return subject(in.principal)
 }
 
 // denyUnread answers where deny policies were not read. One that is known to

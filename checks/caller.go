@@ -178,9 +178,14 @@ func (in *Invocation) projectIDs() []string {
 }
 
 // triggerMember returns the identity with which the event source calls, or ""
-// where it is the default one and the project's number is not known.
+// where it is the default one and the project's number is not known, or where
+// the trigger that was read calls another service.
 func (in *Invocation) triggerMember() string {
-	email := cmp.Or(in.fn().GetEventTrigger().GetServiceAccountEmail(), in.Trigger.Or(nil).GetServiceAccount(), in.configured().ServiceAccount)
+	own := in.fn().GetEventTrigger().GetServiceAccountEmail()
+	if own == "" && in.Trigger.Known() && !in.triggered() && !in.Caller.Known() {
+		return ""
+	}
+	email := cmp.Or(own, in.Trigger.Or(nil).GetServiceAccount(), in.configured().ServiceAccount)
 	return accountMember(cmp.Or(email, gcp.ComputeDefault(in.projectNumber())))
 }
 

@@ -176,6 +176,8 @@ roles/iap.httpsResourceAccessor in IAP's own policy or above it, not run.invoker
 		return notApplicable("no credential, so there is nobody to ask about")
 	case !got.known, who == "" && !id.Google:
 		return notApplicable("the caller is unknown")
+	case got.supposed && federatedWhy(in.principal) != "":
+		return notApplicable("it is unknown whom IAP takes " + in.principal + " for")
 	}
 	return in.iapAccess(id, who)
 })

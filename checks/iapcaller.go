@@ -11,12 +11,13 @@ import (
 )
 
 // iapSent is the credential that IAP reads: the one in Proxy-Authorization
-// where that has a JWT, else the one in Authorization. X-Serverless-Authorization
-// is nothing to it.
+// where that has a JWT, else the one in Authorization, else whatever is in
+// Proxy-Authorization. X-Serverless-Authorization is nothing to it.
 func (in *Invocation) iapSent() sent {
 	if in.request.Headers == nil || in.sent.selection == nil && !in.headerSent("Proxy-Authorization") {
 		return in.sent
 	}
+	last := sent{known: true, source: in.Request.Source.At("/headers")}
 	for _, name := range []string{"Proxy-Authorization", "Authorization"} {
 		if !in.headerSent(name) {
 			continue
@@ -32,8 +33,9 @@ func (in *Invocation) iapSent() sent {
 		if name == "Authorization" || got.credential.JWT() {
 			return got
 		}
+		last = got
 	}
-	return sent{known: true, source: in.Request.Source.At("/headers")}
+	return last
 }
 
 func (in *Invocation) headerSent(name string) bool {

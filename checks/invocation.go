@@ -31,6 +31,7 @@ type Invocation struct {
 
 	gen1       bool   // a gen1 function still served by its own stack
 	function   bool   // known to be a function of either generation
+	elsewhere  string // why the caller that was read does not call this target, "" where it may
 	stray      string // why the function that was read is not this target, "" where it is
 	event      bool   // an event-driven function
 	delivery   bool   // the event source delivers, nobody calls directly
@@ -76,6 +77,11 @@ type layer struct {
 // not decided by then stays unknown.
 func resolve(s *evidence.Snapshot, stop func() bool) *Invocation {
 	in := &Invocation{Snapshot: s, request: s.Request.Or(evidence.Request{}), stop: stop}
+	if in.elsewhere = in.callsElsewhere(); in.elsewhere != "" {
+		without := *s
+		without.Caller = evidence.Fact[caller.Caller]{}
+		in.Snapshot = &without
+	}
 	if !in.saysWhoCalls() {
 		in.request.Method = cmp.Or(in.request.Method, in.configured().Method)
 	}
@@ -178,10 +184,27 @@ func (in *Invocation) strayFunction() string {
 		return ""
 	}
 	of, own := parsed(fn.GetServiceConfig().GetService()), parsed(in.service().GetName())
-	if of.ID == "" || own.ID == "" || of.ID == own.ID && (of.Location == own.Location || own.Location == "") {
+	if of.ID == "" || own.ID == "" || sameTarget(of, own) {
 		return ""
 	}
 	return fmt.Sprintf("the function runs on the service %s, but the service given is %s", of.ID, own.ID)
+}
+
+// callsElsewhere says which other service or function the configured caller
+// names, "" where it names this target or a URL.
+func (in *Invocation) callsElsewhere() string {
+	to := parsed(in.configured().Service)
+	own := parsed(in.service().GetName())
+	fn := in.Function.Or(evidence.Function{}).Function
+	if to.Collection == "functions" {
+		own = parsed(fn.GetName())
+	} else if own.ID == "" {
+		own = parsed(fn.GetServiceConfig().GetService())
+	}
+	if to.ID == "" || own.ID == "" || sameTarget(to, own) {
+		return ""
+	}
+	return fmt.Sprintf("the caller that was read calls %s, but the service is %s", to, own)
 }
 
 // triggered reports whether an Eventarc trigger was read that leads to this
@@ -198,11 +221,21 @@ func (in *Invocation) triggered() bool {
 	}
 	switch {
 	case d.GetCloudRun().GetService() != "":
-		return parsed(service).ID == d.GetCloudRun().GetService() || service == "" && in.fn() == nil
+		to := gcp.ServiceName(parsed(t.GetName()).Project, d.GetCloudRun().GetRegion(), d.GetCloudRun().GetService())
+		return sameTarget(parsed(service), to) || service == "" && in.fn() == nil
 	case d.GetCloudFunction() != "":
-		return in.fn() != nil && parsed(in.fn().GetName()).ID == parsed(d.GetCloudFunction()).ID
+		return in.fn() != nil && sameTarget(parsed(in.fn().GetName()), parsed(d.GetCloudFunction()))
 	}
 	return in.Function.Known() && in.stray == ""
+}
+
+// sameTarget reports whether two names may be of one resource: their IDs are
+// the same, and no part that both have differs. An ID and a number may be the
+// same project.
+func sameTarget(a, b gcp.Name) bool {
+	differ := func(a, b string) bool { return a != "" && b != "" && a != b }
+	projects := differ(a.Project, b.Project) && gcp.IsNumber(a.Project) == gcp.IsNumber(b.Project)
+	return a.ID == b.ID && !differ(a.Location, b.Location) && !projects
 }
 
 // accepted gathers the audiences that the target's documents name. Without a

@@ -71,6 +71,11 @@ var parts = map[string]string{
 -- request.json --
 {"url":"https://europe-west1-shop.cloudfunctions.net/orders","time":"2026-11-23T12:00:00Z","headers":{}}
 `,
+	"event": `-- function.json --
+{"name":"projects/shop/locations/europe-west1/functions/orders","environment":"GEN_2","state":"ACTIVE",
+"serviceConfig":{"service":"projects/shop/locations/europe-west1/services/orders"},
+"eventTrigger":{"eventType":"google.cloud.storage.object.v1.finalized"}}
+`,
 	"json 401": `-- response.http --
 HTTP/2 401
 content-type: application/json
@@ -212,6 +217,7 @@ func TestObservedSituations(t *testing.T) {
 	}{
 		{"service, public, anonymous, json 401", checks.Allowed, "", "the container", "", ""},
 		{"service, ungranted, mover, json 401", checks.Allowed, "", "the container", "", ""},
+		{"service, public, whole, anonymous, event, json 401", checks.Allowed, "", "the container", "", ""},
 		{"service, ungranted, whole, mover, json 401", checks.Denied, "access-granted", "the container", "the container wrote", grant},
 		{"service, private, mover, json quotes 403", checks.Allowed, "", "the container", "", ""},
 		{"service, public, anonymous, apache 404", checks.Allowed, "", "the container", "", ""},

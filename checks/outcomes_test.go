@@ -107,6 +107,18 @@ func delivers(account string) func(*evidence.Snapshot) {
 	}
 }
 
+// agentMay lets IAP's service agent invoke.
+var agentMay = bindings(bind("roles/run.invoker", "", "serviceAccount:service-123456789012@gcp-sa-iap.iam.gserviceaccount.com"))
+
+// triggerTo puts the trigger and the service that it calls elsewhere.
+func triggerTo(project, region string) func(*evidence.Snapshot) {
+	return func(s *evidence.Snapshot) {
+		t := s.Trigger.Or(nil)
+		t.Name = "projects/" + project + "/locations/" + region + "/triggers/uploads"
+		t.GetDestination().GetCloudRun().Region = region
+	}
+}
+
 const mover = "serviceAccount:mover@shop.iam.gserviceaccount.com"
 
 // TestOutcomes changes one thing of a case that is allowed and proven, for
@@ -159,6 +171,12 @@ func TestOutcomes(t *testing.T) {
 			request(func(r *evidence.Request) { r.URL = mustURL("https://orders.shop.example/") })}, "route-host", checks.Unknown, "orders.shop.example is a custom domain", checks.Allowed},
 		{"Host header of the service", []func(*evidence.Snapshot){headers("Host: orders-ab12cd34ef-ew.a.run.app")}, "route-host", checks.Pass, "", checks.Denied},
 		{"Eventarc calls the URL", []func(*evidence.Snapshot){delivers("uploads@shop.iam.gserviceaccount.com")}, "access-granted", checks.Fail, "uploads@shop", checks.Denied},
+		{"trigger of a service in another region", []func(*evidence.Snapshot){delivers("uploads@shop.iam.gserviceaccount.com"), triggerTo("shop", "us-central1")},
+			"trigger-identity", checks.Unknown, "", checks.Undetermined},
+		{"trigger of a service in another project", []func(*evidence.Snapshot){delivers("uploads@shop.iam.gserviceaccount.com"), triggerTo("other", "europe-west1")},
+			"trigger-identity", checks.Unknown, "", checks.Undetermined},
+		{"trigger of a project by number", []func(*evidence.Snapshot){delivers("uploads@shop.iam.gserviceaccount.com"), triggerTo("123456789012", "europe-west1")},
+			"trigger-identity", checks.Fail, "uploads@shop", checks.Denied},
 		{"Eventarc calls, a job is configured too", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "cloud-scheduler", Token: caller.NoToken}), delivers("mover@shop.iam.gserviceaccount.com")}, "access-granted", checks.Pass, "mover@shop", checks.Denied},
 		{"no header", []func(*evidence.Snapshot){headers()}, "credential-present", checks.Fail, "no credential", checks.Denied},
 		{"job with ID token for the URL", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "cloud-scheduler", URL: "https://orders-ab12cd34ef-ew.a.run.app", Token: caller.IDToken,
@@ -167,6 +185,16 @@ func TestOutcomes(t *testing.T) {
 		{"task that sends a preflight to IAP", []func(*evidence.Snapshot){service(func(s *runpb.Service) { s.IapEnabled = true }),
 			request(func(r *evidence.Request) { r.Method = "" }), configured(caller.Caller{Kind: "cloud-tasks", URL: "https://orders-ab12cd34ef-ew.a.run.app", Method: "OPTIONS", Token: caller.NoToken})},
 			"iap-credential", checks.Fail, "preflight", checks.Denied},
+		{"trigger given as the caller, of another service", []func(*evidence.Snapshot){request(func(r *evidence.Request) { r.URL = nil }),
+			configured(caller.Caller{Kind: "eventarc", Service: "billing", Token: caller.IDToken, ServiceAccount: "mover@shop.iam.gserviceaccount.com"})},
+			"route-host", checks.Unknown, "calls billing, but the service is", checks.Undetermined},
+		{"access token in the header that IAP reads first", []func(*evidence.Snapshot){iapOn(mover), agentMay,
+			headers("Proxy-Authorization: Bearer ya29.abcdefghijklmnop")}, "iap-credential", checks.Unknown, "OAuth access token", checks.Undetermined},
+		{"Basic for IAP", []func(*evidence.Snapshot){service(func(s *runpb.Service) { s.IapEnabled = true }),
+			headers("Proxy-Authorization: Basic eA==")}, "iap-credential", checks.Fail, "does not take an opaque", checks.Denied},
+		{"workforce at IAP", []func(*evidence.Snapshot){iapOn(workforce), agentMay, asked(workforce, "")},
+			"iap-passed", checks.NotApplicable, "whom IAP takes", checks.Undetermined},
+		{"deny rule for IAP's agent", []func(*evidence.Snapshot){iapOn(mover), denyEverybody}, "access-not-denied", checks.Fail, "gcp-sa-iap.iam.gserviceaccount.com is denied", checks.Denied},
 		{"workflow whose audience is computed", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "workflows", URL: "https://orders-ab12cd34ef-ew.a.run.app", Token: caller.IDToken,
 			ServiceAccount: "mover@shop.iam.gserviceaccount.com"})}, "token-audience", checks.Unknown, "does not show the audience", checks.Undetermined},
 		{"trigger whose account receives no events", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "eventarc", Service: "orders", Token: caller.IDToken, ServiceAccount: "mover@shop.iam.gserviceaccount.com"})},

@@ -131,8 +131,8 @@ const workloadPool = "projects/PROJECT_NUMBER/locations/global/workloadIdentityP
 // outsideMember describes a federated principal by its member string.
 func (in *Invocation) outsideMember(member string) outsider {
 	o := outsider{kind: iam.ParseMember(member).Kind, member: member, provider: workloadPool + "/providers/PROVIDER"}
-	if m := poolName.FindStringSubmatch(member); m != nil {
-		o.provider = m[0] + "/providers/PROVIDER"
+	if pool := poolName.FindString(member); pool != "" {
+		o.provider = pool + "/providers/" + cmp.Or(in.providerOf(pool), "PROVIDER")
 	}
 	// The documented form of a link is the one with the namespace:
 	// https://docs.cloud.google.com/kubernetes-engine/docs/how-to/workload-identity.
@@ -166,8 +166,27 @@ func (in *Invocation) pooled(end, otherwise string) string {
 			}
 		}
 	}
+	pool = cmp.Or(in.audiencePool(), pool)
 	if strings.HasPrefix(otherwise, "/subject/") {
 		return "principal://iam.googleapis.com/" + pool + otherwise
 	}
 	return "principalSet://iam.googleapis.com/" + pool + otherwise
+}
+
+// audiencePool is the workload identity pool that the token is for, "" where
+// it is for another audience: the default audience of a pool's token names its
+// provider, https://docs.cloud.google.com/iam/docs/workload-identity-federation-with-deployment-pipelines.
+func (in *Invocation) audiencePool() string {
+	return poolName.FindString(strings.Join(in.sent.credential.Claims.Audience, " "))
+}
+
+// providerOf is the provider of a pool that the token is for, "" where it is
+// for another audience.
+func (in *Invocation) providerOf(pool string) string {
+	for _, a := range in.sent.credential.Claims.Audience {
+		if _, rest, ok := strings.Cut(a, pool+"/providers/"); ok {
+			return rest
+		}
+	}
+	return ""
 }

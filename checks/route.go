@@ -23,6 +23,8 @@ The service's own documents do not show whether a custom domain leads to it.`,
 	Confidence: Documented,
 	Run: func(in *Invocation) Finding {
 		switch {
+		case in.url == nil && in.elsewhere != "":
+			return unknown(in.elsewhere)
 		case in.url == nil && !in.Request.Known():
 			return assume("request.json", "no request was given", "the request goes to the service's own URL over https", Command{Argv: []string{"diagnose", "invoke", "--url", cmp.Or(in.audiences.Preferred(), "URL")}})
 		case in.url == nil:

@@ -77,6 +77,9 @@ CloudEvent, else the functions framework answers 400. An event-driven gen1 funct
 		case cloudEvent(in.request.Headers):
 			return pass("the request is a CloudEvent", in.Request.Source.At("/headers"))
 		}
+		if s := in.seen.status; isContainer(in.wrote.who) && s != 400 {
+			return warn(fmt.Sprintf("an event-driven function takes CloudEvents, and the request is none; yet the container answered%s itself", statusWord(s)), in.Function.Source.At("/eventTrigger"))
+		}
 		f := fail("an event-driven function takes CloudEvents, but the request has no ce-id, ce-source, ce-type and ce-specversion headers", Answer{Status: 400, Author: framework}, in.Function.Source.At("/eventTrigger"))
 		f.Fixes = []Fix{sendCloudEvent(in)}
 		return f

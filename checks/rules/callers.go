@@ -1,9 +1,9 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"diagnose/checks"
 	"diagnose/internal/caller"
@@ -113,12 +113,16 @@ func (x *Index) named(name, project string) *target {
 			return t
 		}
 	}
-	if strings.Contains(name, "/") {
+	n, ok := gcp.ParseName(name)
+	if !ok {
 		return nil
 	}
+	project = cmp.Or(n.Project, project)
 	return x.only(func(t *target) bool {
 		r := parse(t.full)
-		return r.ID == name && (project == "" || x.canonical("projects/"+project) == "projects/"+r.Project)
+		return r.ID == n.ID && (n.Collection == "" || r.Collection == n.Collection) &&
+			(n.Location == "" || r.Location == "" || r.Location == n.Location) &&
+			(project == "" || x.canonical("projects/"+project) == "projects/"+r.Project)
 	})
 }
 

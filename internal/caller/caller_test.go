@@ -56,6 +56,11 @@ name: projects/shop/locations/europe-west1/queues/q
 httpTarget: {uriOverride: {scheme: HTTP, host: orders.run.app, port: 8080}}`,
 			[]Caller{{Kind: "cloud-tasks", Name: "projects/shop/locations/europe-west1/queues/q", Project: "shop", URL: "http://orders.run.app:8080",
 				Note: "what a task without override sends is set in the task"}}},
+		{"queue with a query and the port as a float", `
+name: projects/shop/locations/europe-west1/queues/q
+httpTarget: {uriOverride: {host: orders.run.app, port: 443.0, queryOverride: {queryParams: a=1}}, oidcToken: {serviceAccountEmail: ` + account + `}}`,
+			[]Caller{{Kind: "cloud-tasks", Name: "projects/shop/locations/europe-west1/queues/q", Project: "shop", URL: "https://orders.run.app:443?a=1",
+				Token: IDToken, ServiceAccount: account, Audience: "https://orders.run.app:443?a=1", Pointer: "/httpTarget/oidcToken"}}},
 		{"queue that leaves it to the task", `
 name: projects/shop/locations/europe-west1/queues/q
 rateLimits: {}`,
@@ -73,7 +78,7 @@ pushConfig: {pushEndpoint: "https://orders.run.app/push"}`,
 name: projects/shop/locations/europe-west1/triggers/t
 destination: {cloudRun: {service: orders, region: europe-west1}}
 serviceAccount: ` + account,
-			[]Caller{{Kind: "eventarc", Name: "projects/shop/locations/europe-west1/triggers/t", Project: "shop", Method: "POST", Service: "orders", Token: IDToken, ServiceAccount: account, Pointer: "/serviceAccount"}}},
+			[]Caller{{Kind: "eventarc", Name: "projects/shop/locations/europe-west1/triggers/t", Project: "shop", Method: "POST", Service: "projects/shop/locations/europe-west1/services/orders", Token: IDToken, ServiceAccount: account, Pointer: "/serviceAccount"}}},
 		{"gateway with and without audience", `
 swagger: "2.0"
 paths:
@@ -146,17 +151,18 @@ func TestParseRefuses(t *testing.T) {
 		`{}`:   "is not recognized",
 		`[]`:   "is not recognized",
 		`null`: "is not recognized",
-		`{"schedule":"* * * * *","pubsubTarget":{"topicName":"t"}}`:            "calls no service",
-		`{"schedule":7,"httpTarget":"canary"}`:                                 "does not fit",
-		`{"appEngineHttpRequest":{}}`:                                          "calls App Engine",
-		`{"name":"projects/p/subscriptions/s"}`:                                "it is pulled",
-		`{"name":"projects/p/locations/l/triggers/t","eventFilters":[]}`:       "neither a Cloud Run service nor a function",
-		`{"openapi":"3.0.0","paths":{"/a":{"get":{}}}}`:                        "without x-google-backend",
-		`{"openapi":"3.0.0","x-google-backend":"b","paths":{}}`:                "does not define",
-		`{"destinations":[{"topic":"t"}]}`:                                     "without httpEndpoint",
-		`{"main":{"steps":[]}}`:                                                "without http call",
-		`{"name":"n","sourceContents":"a: [canary"}`:                           "no workflow",
-		`{"rateLimits":{},"httpTarget":{"oidcToken":{"audience":["canary"]}}}`: "does not fit",
+		`{"schedule":"* * * * *","pubsubTarget":{"topicName":"t"}}`:              "calls no service",
+		`{"schedule":7,"httpTarget":"canary"}`:                                   "does not fit",
+		`{"appEngineHttpRequest":{}}`:                                            "calls App Engine",
+		`{"name":"projects/p/subscriptions/s"}`:                                  "it is pulled",
+		`{"name":"projects/p/locations/l/triggers/t","eventFilters":[]}`:         "neither a Cloud Run service nor a function",
+		`{"openapi":"3.0.0","paths":{"/a":{"get":{}}}}`:                          "without x-google-backend",
+		`{"openapi":"3.0.0","x-google-backend":"b","paths":{}}`:                  "does not define",
+		`{"destinations":[{"topic":"t"}]}`:                                       "without httpEndpoint",
+		`{"main":{"steps":[]}}`:                                                  "without http call",
+		`{"name":"n","sourceContents":"a: [canary"}`:                             "no workflow",
+		`{"rateLimits":{},"httpTarget":{"oidcToken":{"audience":["canary"]}}}`:   "does not fit",
+		`{"rateLimits":{},"httpTarget":{"uriOverride":{"host":"h","port":1.5}}}`: "must be a port number",
 	} {
 		_, err := Parse([]byte(doc))
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "canary") {

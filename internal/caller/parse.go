@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 
 	"cloud.google.com/go/cloudtasks/apiv2/cloudtaskspb"
@@ -147,9 +149,10 @@ func queue(doc []byte) (Caller, error) {
 		HTTPTarget *struct {
 			HTTPMethod  string
 			URIOverride struct {
-				Scheme, Host string
-				Port         json.RawMessage
-				PathOverride struct{ Path string }
+				Scheme, Host  string
+				Port          json.RawMessage
+				PathOverride  struct{ Path string }
+				QueryOverride struct{ QueryParams string }
 			}
 			OidcToken  *struct{ ServiceAccountEmail, Audience string }
 			OauthToken *struct{ ServiceAccountEmail string }
@@ -165,10 +168,14 @@ func queue(doc []byte) (Caller, error) {
 	}
 	if host := t.URIOverride.Host; host != "" {
 		c.URL = overrideScheme(t.URIOverride.Scheme) + host
-		if port := strings.Trim(string(t.URIOverride.Port), `"`); port != "" && port != "null" {
-			c.URL += ":" + port
+		port, err := wholePort(t.URIOverride.Port)
+		if err != nil {
+			return Caller{}, err
 		}
-		c.URL += t.URIOverride.PathOverride.Path
+		c.URL += port + t.URIOverride.PathOverride.Path
+		if query := t.URIOverride.QueryOverride.QueryParams; query != "" {
+			c.URL += "?" + query
+		}
 	}
 	switch {
 	case t.OidcToken != nil:
@@ -178,6 +185,20 @@ func queue(doc []byte) (Caller, error) {
 		c.Token, c.ServiceAccount, c.Pointer, c.Note = AccessToken, t.OauthToken.ServiceAccountEmail, "/httpTarget/oauthToken", ""
 	}
 	return c, nil
+}
+
+// wholePort is the end of a host that a port makes, "" without one. Tools
+// print the number as a text or, from a spreadsheet of values, as a float.
+func wholePort(raw json.RawMessage) (string, error) {
+	text := strings.Trim(string(raw), `"`)
+	if text == "" || text == "null" {
+		return "", nil
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || n != math.Trunc(n) || n < 1 || n > 65535 {
+		return "", errors.New("field httpTarget.uriOverride.port must be a port number")
+	}
+	return fmt.Sprintf(":%d", int(n)), nil
 }
 
 // overrideScheme is https unless a queue says HTTP.
@@ -220,6 +241,9 @@ func trigger(doc []byte) (Caller, error) {
 	switch {
 	case d.GetCloudRun() != nil:
 		c.Service = d.GetCloudRun().GetService()
+		if region := d.GetCloudRun().GetRegion(); c.Project != "" && region != "" && !strings.Contains(c.Service, "/") {
+			c.Service = gcp.ServiceName(c.Project, region, c.Service).String()
+		}
 	case d.GetCloudFunction() != "":
 		c.Service = d.GetCloudFunction()
 	case d.GetHttpEndpoint() != nil:

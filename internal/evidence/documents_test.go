@@ -122,6 +122,8 @@ func TestNoServices(t *testing.T) {
 		`{"apiVersion":"run.googleapis.com/v1","kind":"WorkerPool","metadata":{"name":"w"}}`:                        "is a Cloud Run worker pool, not a Cloud Run service",
 		`{"name":"projects/p/locations/l/instances/i","invokerIamDisabled":true}`:                                   "is a Cloud Run instance, not a Cloud Run service",
 		`{"name":"projects/p/locations/l/jobs/j","template":{"taskCount":1}}`:                                       "is a Cloud Run job, not a Cloud Run service: nothing calls it by URL",
+		`{"name":"projects/p/locations/l/jobs/j","uri":"https://x","ingress":"INGRESS_TRAFFIC_ALL"}`:                "is one of jobs",
+		`{"name":"projects/p/locations/l/routes/r","ingress":"INGRESS_TRAFFIC_ALL"}`:                                "is one of routes",
 		"apiVersion: run.googleapis.com/v1\nkind: Job\nmetadata: {name: j}\n":                                       "is a Cloud Run job, not",
 		`{"name":"projects/p/locations/l/services/s/revisions/r","uid":"x"}`:                                        "is a Cloud Run revision, not",
 		`{"apiVersion":"serving.knative.dev/v1","kind":"Revision"}`:                                                 "is a Cloud Run revision, not",

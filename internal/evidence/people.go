@@ -139,6 +139,9 @@ func (t table) command(head, rest string) []string {
 // a document.
 func gcloudError(data []byte) (string, bool) {
 	text, ok := bytes.CutPrefix(bytes.TrimSpace(data), []byte("ERROR:"))
+	if !ok {
+		return "", false
+	}
 	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-	return credential.Scrub(strings.TrimSpace(line)), ok
+	return credential.Scrub(strings.TrimSpace(line)), true
 }

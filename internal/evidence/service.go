@@ -70,6 +70,9 @@ func DecodeService(doc []byte) (*runpb.Service, error) {
 	if err := decode(doc, svc, "etag", "buildConfig", "createTime", "updateTime", "binaryAuthorization", "scaling"); err != nil {
 		return nil, err
 	}
+	if n, ok := gcp.ParseName(svc.GetName()); ok && n.Collection != "" && n.Collection != "services" {
+		return nil, fmt.Errorf("is not a Cloud Run service: its name %q is one of %s", svc.GetName(), n.Collection)
+	}
 	return svc, nil
 }
 
