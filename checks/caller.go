@@ -181,12 +181,17 @@ func (in *Invocation) projectIDs() []string {
 // where it is the default one and the project's number is not known, or where
 // the trigger that was read calls another service.
 func (in *Invocation) triggerMember() string {
-	own := in.fn().GetEventTrigger().GetServiceAccountEmail()
-	if own == "" && in.Trigger.Known() && !in.triggered() && !in.Caller.Known() {
+	if in.strayTrigger() {
 		return ""
 	}
-	email := cmp.Or(own, in.Trigger.Or(nil).GetServiceAccount(), in.configured().ServiceAccount)
+	email := cmp.Or(in.fn().GetEventTrigger().GetServiceAccountEmail(), in.Trigger.Or(nil).GetServiceAccount(), in.configured().ServiceAccount)
 	return accountMember(cmp.Or(email, gcp.ComputeDefault(in.projectNumber())))
+}
+
+// strayTrigger reports whether the trigger that was read calls another
+// service, and nothing else tells of one that calls this.
+func (in *Invocation) strayTrigger() bool {
+	return in.Trigger.Known() && !in.triggered() && !in.Caller.Known() && in.fn().GetEventTrigger() == nil
 }
 
 // accountMember is a service account as a member, "" where it is not known.

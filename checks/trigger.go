@@ -30,6 +30,8 @@ func eventOnly(c Check, run func(*Invocation) Finding) Check {
 		switch {
 		case !in.event && !in.eventTrigger():
 			return notApplicable("no event trigger")
+		case in.strayTrigger():
+			return notApplicable("the trigger that was read calls another service")
 		case in.gen1:
 			return notApplicable("events reach a gen1 function without an invoker binding")
 		}
