@@ -94,6 +94,7 @@ type Finding struct {
 	Message     string            // one sentence: what is needed, what was found
 	Cites       []evidence.Source // where to look
 	Fixes       []Fix             // alternatives: apply at most one
+	Compared    Comparison        // what was sent against what is accepted, where that is the matter
 	Answer      Answer            // what the caller is answered where this check fails
 
 	// Assumes lists what the outcome takes for granted about documents that
@@ -108,6 +109,13 @@ type Finding struct {
 	Observed bool
 
 	admits bool // the check's Admits
+}
+
+// A Comparison sets what was sent against what is accepted. The zero
+// Comparison compares nothing.
+type Comparison struct {
+	Of             string // what the values are of: "aud"
+	Sent, Accepted []string
 }
 
 // An Assumption is what a finding takes for granted, and the command that

@@ -21,9 +21,16 @@ func shell(argv ...[]string) []Command {
 	return out
 }
 
-func (in *Invocation) describeService() []Command { return shell(in.serviceName().Describe()) }
+// reads makes a command whose output is a member of a case.
+func reads(member string, argv []string) []Command { return []Command{{Argv: argv, Output: member}} }
 
-func (in *Invocation) describeFunction() []Command { return shell(in.functionName().Describe()) }
+func (in *Invocation) describeService() []Command {
+	return reads("service.json", in.serviceName().Describe())
+}
+
+func (in *Invocation) describeFunction() []Command {
+	return reads("function.json", in.functionName().Describe())
+}
 
 // describe reads the document that says most about the target.
 func (in *Invocation) describe() []Command {
@@ -45,16 +52,28 @@ func (in *Invocation) ownPolicyName() string {
 func (in *Invocation) readPolicy(l layer) []Command {
 	switch l.Level {
 	case iam.Service:
-		return shell(in.serviceName().GetPolicy())
+		return reads("policy.json", in.serviceName().GetPolicy())
 	case iam.Function:
-		return shell(in.functionName().GetPolicy())
+		return reads("function-policy.json", in.functionName().GetPolicy())
 	}
 	return in.readAncestors()
 }
 
-func (in *Invocation) readAncestors() []Command { return shell(gcp.AncestorPolicies(in.projectID())) }
+func (in *Invocation) readAncestors() []Command {
+	return reads("ancestor-policies.json", gcp.AncestorPolicies(in.projectID()))
+}
 
-func (in *Invocation) describeProject() []Command { return shell(in.projectName().Describe()) }
+func (in *Invocation) describeProject() []Command {
+	return reads("project.json", in.projectName().Describe())
+}
+
+func (in *Invocation) readIAPPolicy() []Command {
+	return reads("iap-policy.json", in.iapName().GetPolicy())
+}
+
+func (in *Invocation) readIAPSettings() []Command {
+	return reads("iap-settings.json", in.iapName().GetIAPSettings())
+}
 
 // readDenyPolicies reads the rules of the deny policies that are known to be
 // there, or else lists those of each node above the target.
@@ -67,10 +86,10 @@ func (in *Invocation) readDenyPolicies() []Command {
 		}
 		return out
 	}
-	out := shell(in.projectName().ListDenyPolicies())
+	out := reads("deny-policies.json", in.projectName().ListDenyPolicies())
 	for _, a := range in.Ancestors.Or(nil) {
 		if a.Type != "project" {
-			out = append(out, shell(gcp.NodeName(a.Type+"s", a.ID).ListDenyPolicies())...)
+			out = append(out, reads("deny-policies.json", gcp.NodeName(a.Type+"s", a.ID).ListDenyPolicies())...)
 		}
 	}
 	if !in.Ancestors.Known() {
@@ -82,7 +101,7 @@ func (in *Invocation) readDenyPolicies() []Command {
 // readDenyPolicy reads one deny policy with its rules.
 func readDenyPolicy(name string) []Command {
 	on, id, _ := gcp.ParseDenyPolicy(name)
-	return shell(on.GetDenyPolicy(id))
+	return reads("deny-policies.json", on.GetDenyPolicy(id))
 }
 
 // listMembers reads who is in a group. What gcloud prints does not name the
@@ -94,7 +113,7 @@ func listMembers(member string) []Command {
 		return nil
 	}
 	name, _ := json.Marshal(member)
-	return []Command{{Argv: gcp.ListMembers(m.Value), Pipe: []string{"jq", "{" + string(name) + ": .}"}}}
+	return []Command{{Argv: gcp.ListMembers(m.Value), Pipe: []string{"jq", "{" + string(name) + ": .}"}, Output: "groups.json"}}
 }
 
 // readAccountPolicy reads who may become a service account. What gcloud prints
@@ -110,9 +129,9 @@ func (in *Invocation) gatherOpen(d iam.Decision) []Command {
 	for _, o := range d.Open {
 		switch o.Document {
 		case iam.RoleDefinitions:
-			out = append(out, shell(gcp.DescribeRole(o.Resource))...)
+			out = append(out, reads("roles.json", gcp.DescribeRole(o.Resource))...)
 		case iam.TagBindings:
-			out = append(out, shell(in.serviceName().ListTags())...)
+			out = append(out, reads("tags.json", in.serviceName().ListTags())...)
 		case iam.GroupMembers:
 			out = append(out, listMembers(cmp.Or(in.groups.Unread(o.Resource), o.Resource))...)
 		case iam.TargetPolicy:
@@ -139,7 +158,7 @@ func (in *Invocation) gatherCaller() []Command {
 
 // logs reads the newest log entries of the project that match a filter.
 func (in *Invocation) logs(filter string) []Command {
-	return shell(gcp.ReadLogs(in.name.Project, filter))
+	return reads("log.json", gcp.ReadLogs(in.name.Project, filter))
 }
 
 func (in *Invocation) requestLogs() []Command {

@@ -55,4 +55,5 @@ type Command struct {
 	Pipe      []string // a command that its output goes through; nil: none
 	WithToken bool     // append -H "Authorization: Bearer $TOKEN"
 	Note      string   // shown behind it as a comment
+	Output    string   // the member of a case that its output is, "" where it is none
 }

@@ -213,7 +213,7 @@ func (in *Invocation) iapAccess(id iam.Identity, who string) Finding {
 	}
 	read := in.gatherOpen(d)
 	if !in.IAPPolicy.Known() {
-		read = shell(in.iapName().GetPolicy())
+		read = in.readIAPPolicy()
 	}
 	f := unknown(fmt.Sprintf("IAP is on, and it is unknown whether %s may pass it: %s", subject(who), reason), read...)
 	f.Cites, f.Fixes = []evidence.Source{in.Service.Source.At("/iapEnabled")}, in.grantAccessor(who)

@@ -110,7 +110,7 @@ func (in *Invocation) iapAudience(got sent) Finding {
 	case slices.ContainsFunc(auds, func(a string) bool { return slices.Contains(accepted, a) }):
 		return pass(fmt.Sprintf("aud %q is one of IAP's", auds[0]), src, in.IAPSettings.Source.At("/accessSettings/oauthSettings"))
 	case oauth.GetClientId().GetValue() == "" && isClient:
-		return assume("iap-settings.json", fmt.Sprintf("it is unknown whether aud %q is IAP's OAuth client", auds[0]), fmt.Sprintf("%q is IAP's OAuth client, or one of its programmatic clients", auds[0]), shell(in.iapName().GetIAPSettings())...)
+		return assume("iap-settings.json", fmt.Sprintf("it is unknown whether aud %q is IAP's OAuth client", auds[0]), fmt.Sprintf("%q is IAP's OAuth client, or one of its programmatic clients", auds[0]), in.readIAPSettings()...)
 	case isClient:
 		return withFixes(fail(fmt.Sprintf("IAP refuses the token: aud %q is not one of %q", auds[0], accepted), Answer{Status: 401}, src), in.iapMint())
 	}

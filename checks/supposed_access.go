@@ -238,7 +238,7 @@ func (in *Invocation) otherIAP() []possibility {
 				p.Bindings = []*iampb.Binding{{Role: accessorRole, Members: []string{m}}}
 				text = "IAP's policy does not admit " + m
 			}
-			out = append(out, possibility{"iap-policy.json", text, shell(in.iapName().GetPolicy()),
+			out = append(out, possibility{"iap-policy.json", text, in.readIAPPolicy(),
 				func(s evidence.Snapshot) evidence.Snapshot {
 					s.IAPPolicy = evidence.Known(p, extreme)
 					return s
@@ -254,7 +254,7 @@ func (in *Invocation) otherIAP() []possibility {
 		"the token's audience is not one of IAP's": in.ownAudience(),
 		"the token's audience is one of IAP's":     otherAudience,
 	} {
-		out = append(out, possibility{"iap-settings.json", text, shell(in.iapName().GetIAPSettings()),
+		out = append(out, possibility{"iap-settings.json", text, in.readIAPSettings(),
 			func(s evidence.Snapshot) evidence.Snapshot {
 				s.IAPSettings = evidence.Known(&iappb.IapSettings{AccessSettings: settings}, extreme)
 				return s

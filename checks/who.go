@@ -180,7 +180,7 @@ func (in *Invocation) unreadFor(door iam.Door, rows []Holder) []Assumption {
 		add("deny-policies.json", "deny policies were not read"+reasonOf(in.DenyPolicies), in.denyUnread().Gather...)
 	}
 	if in.iap && !in.IAPPolicy.Known() {
-		add("iap-policy.json", "the policy of IAP was not read"+reasonOf(in.IAPPolicy), shell(in.iapName().GetPolicy())...)
+		add("iap-policy.json", "the policy of IAP was not read"+reasonOf(in.IAPPolicy), in.readIAPPolicy()...)
 	}
 	for _, h := range rows {
 		if k := iam.ParseMember(h.Member).Kind; h.Standing != Barred && (k == iam.Group || k == iam.Domain) && in.Groups.Or(nil)[h.Member] == nil {

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"io"
 	"strings"
 
@@ -25,37 +24,29 @@ func checkJSON(g checks.Gate, c checks.Check) wireCheck {
 // Checks lists the gates and their checks, and the rules as gates without
 // refusal, in a format.
 func Checks(w io.Writer, format string, gates []checks.Gate, st Style) error {
-	if format == "json" {
+	data := func() any {
 		var out []wireCheck
 		for _, g := range gates {
 			for _, c := range g.Checks {
 				out = append(out, checkJSON(g, c))
 			}
 		}
-		return writeJSON(w, struct {
+		return struct {
 			SchemaVersion string      `json:"schemaVersion"`
 			Checks        []wireCheck `json:"checks"`
-		}{schemaVersion, out})
+		}{schemaVersion, out}
 	}
-	var rows [][]string
-	for _, g := range gates {
-		for _, c := range g.Checks {
-			rows = append(rows, []string{g.Name, c.ID, c.Confidence.String(), c.Title}) // for a rule, its severity and what it finds
+	return emit(w, format, data, func() *page {
+		var rows [][]string
+		for _, g := range gates {
+			for _, c := range g.Checks {
+				rows = append(rows, []string{g.Name, c.ID, c.Confidence.String(), c.Title}) // for a rule, its severity and what it finds
+			}
 		}
-	}
-	if format == "table" {
-		p := &page{st: st}
-		p.table([]string{"gate", "check", "known by", "good answer"}, rows)
-		return p.send(w)
-	}
-	s := "| gate | check | known by | good answer |\n|---|---|---|---|\n"
-	for _, r := range rows {
-		s += "| " + strings.Join(r, " | ") + " |\n"
-	}
-	if format == "html" {
-		return writeHTML(w, "Checks", s)
-	}
-	return write(w, s)
+		p := &page{Title: "Checks"}
+		p.add(textGrid([]string{"gate", "check", "known by", "question"}, rows))
+		return p
+	}, st)
 }
 
 // confidences say how a rule is known.
@@ -69,30 +60,19 @@ var confidences = map[checks.Confidence]string{
 
 // Explain writes what one check asks, why, and where the rule stands.
 func Explain(w io.Writer, format string, g checks.Gate, c checks.Check, stories []string, st Style) error {
-	if format == "json" {
-		return writeJSON(w, checkJSON(g, c))
-	}
-	doc := strings.Join(strings.Fields(c.Doc), " ")
-	if format != "table" {
-		s := fmt.Sprintf("## %s\n\n%s\n\n%s\n\n- %s\n- known by: %s\n- source: %s\n", c.ID, c.Title, doc, place(g), c.Confidence, c.Ref)
-		if format == "html" {
-			return writeHTML(w, c.ID, s)
+	data := func() any { return checkJSON(g, c) }
+	return emit(w, format, data, func() *page {
+		p := &page{Title: c.ID}
+		name, where, _ := strings.Cut(place(g), ": ")
+		rows := facts{{Name: name, Values: []string{where}}, {Name: "known by", Values: []string{confidences[c.Confidence]}},
+			{Name: "source", Values: []string{c.Ref}}}
+		for _, s := range stories {
+			rows = append(rows, fact{Name: "example", Values: []string{"diagnose demo " + s}})
 		}
-		return write(w, s)
-	}
-	p := &page{st: st}
-	p.painted(bold, "", c.ID+": "+c.Title)
-	p.WriteString("\n")
-	p.para("", doc)
-	p.WriteString("\n")
-	name, where, _ := strings.Cut(place(g), ": ")
-	p.fact(name, where)
-	p.fact("known by", confidences[c.Confidence])
-	p.fact("source", c.Ref)
-	for _, s := range stories {
-		p.fact("example", "diagnose demo "+s)
-	}
-	return p.send(w)
+		p.add(headline{Mark: mark{"·", "-", "check", neutral}, Label: c.ID, Text: c.Title},
+			paragraph{Text: strings.Join(strings.Fields(c.Doc), " ")}, rows)
+		return p
+	}, st)
 }
 
 // place says where a check stands: at a gate of invoke, or among the rules of
@@ -105,11 +85,11 @@ func place(g checks.Gate) string {
 }
 
 // Comment writes what a report is about, and the command that makes it.
-func Comment(w io.Writer, text, command string, st Style) error {
-	p := &page{st: st}
-	p.painted(dim, "# ", text)
-	p.WriteString("$ " + Clean(command) + "\n")
-	return p.send(w)
+func Comment(w io.Writer, about, command string, st Style) error {
+	s := &sheet{st: st}
+	s.para(st.paint(dim, "# "), "  ", about, dim)
+	s.WriteString("$ " + Clean(command) + "\n")
+	return write(w, s.String())
 }
 
 // A StoryRow is one embedded case in a list.
@@ -122,24 +102,17 @@ type StoryRow struct {
 
 // Stories lists embedded cases, in a format.
 func Stories(w io.Writer, format string, stories []StoryRow, st Style) error {
-	if format == "json" {
-		return writeJSON(w, stories)
-	}
-	p := &page{st: st}
-	var b strings.Builder
-	b.WriteString("| story | decision | cause | what happened |\n|---|---|---|---|\n")
-	rows := make([][]string, len(stories))
-	for i, s := range stories {
-		rows[i] = []string{s.Name, s.Decision, s.Cause}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", s.Name, s.Decision, s.Cause, md(s.Title))
-	}
-	switch format {
-	case "markdown":
-		return write(w, b.String())
-	case "html":
-		return writeHTML(w, "Stories", b.String())
-	}
-	p.table([]string{"story", "decision", "cause"}, rows)
-	p.WriteString("\nmore: diagnose demo NAME\n")
-	return p.send(w)
+	return emit(w, format, func() any { return stories }, func() *page {
+		rows := make([][]string, len(stories))
+		for i, s := range stories {
+			rows[i] = []string{s.Name, s.Decision, s.Cause}
+			if format != "table" {
+				rows[i] = append(rows[i], s.Title)
+			}
+		}
+		p := &page{Title: "Stories"}
+		p.add(textGrid([]string{"story", "decision", "cause", "what happened"}[:len(rows[0])], rows),
+			links{{Command: "diagnose demo NAME"}})
+		return p
+	}, st)
 }

@@ -63,11 +63,10 @@ type pageFinding struct {
 }
 
 func writeFindingsHTML(w io.Writer, f Findings) error {
-	sentence, _ := f.verdict()
-	class := strings.FieldsFunc(sentence, func(r rune) bool { return r == ':' || r == ',' })[0]
+	label, sentence, m := f.verdict()
 	hash := sha256.Sum256([]byte(findingsJS))
 	p := findingsPage{
-		Title: "diagnose " + f.Command, Verdict: Clean(sentence), Class: class, Tiles: f.tiles(),
+		Title: "diagnose " + f.Command, Verdict: label + ": " + Clean(sentence), Class: m.Word, Tiles: f.tiles(),
 		Style: template.CSS(findingsCSS), Script: template.JS(findingsJS),
 		ScriptHash: "'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'",
 	}

@@ -2,17 +2,21 @@ package report
 
 import (
 	"fmt"
+	"io"
 	"regexp"
 	"strings"
-
-	"diagnose/checks"
 )
 
 // escape keeps text from being read as Markdown or HTML.
-var escape = strings.NewReplacer("\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "<", "&lt;", ">", "&gt;", "[", "\\[", "]", "\\]", "|", "\\|", "#", "\\#", "~", "\\~", "$", "\\$", "&", "&amp;", "!", "\\!")
+var escape = strings.NewReplacer("\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\\_", "<", "&lt;", ">", "&gt;",
+	"[", "\\[", "]", "\\]", "|", "\\|", "#", "\\#", "~", "\\~", "$", "\\$", "&", "&amp;", "!", "\\!")
 
 // mention is an @ that GitHub would take for the start of a name.
 var mention = regexp.MustCompile(`(^|[^A-Za-z0-9])@`)
+
+// address is a URL, which Markdown takes for one by itself, so that nothing in
+// it is escaped.
+var address = regexp.MustCompile(`^https://[A-Za-z0-9./#?=&%_:-]+$`)
 
 func md(s string) string { return mention.ReplaceAllString(escape.Replace(Clean(s)), "${1}@<!-- -->") }
 
@@ -27,53 +31,137 @@ func fence(language string, lines ...string) string {
 	return ticks + language + "\n" + strings.Join(lines, "\n") + "\n" + ticks + "\n"
 }
 
-// markdown writes a verdict for a ticket.
-func markdown(v checks.Verdict) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "## %s: %s\n\n", v.Decision, md(v.Headline()))
-	if o := v.Observed; o != nil {
-		fmt.Fprintf(&b, "- **Observed:** %s\n", md(observed(*o, v.Expected)))
-	}
-	fmt.Fprintf(&b, "- **Target:** %s\n- **Principal:** %s\n- **Basis:** %s\n", md(orDash(v.Target.URL)), md(orDash(v.Principal)), v.Basis)
-	if at := judgedAt(v.JudgedAt); at != "" {
-		fmt.Fprintf(&b, "- **Judged:** %s\n", md(at))
-	}
-	if v.Expected != nil {
-		fmt.Fprintf(&b, "- **Expected:** %s\n", md(answerWord(v.Expected)+suffix(v.Expected)))
-	}
-	if v.NoRepair != "" {
-		fmt.Fprintf(&b, "- **Repair:** none: %s\n", md(v.NoRepair))
-	}
-	b.WriteString("\n| gate | check | outcome | finding |\n|---|---|---|---|\n")
-	for _, f := range v.Findings {
-		if f.Outcome != checks.NotApplicable {
-			fmt.Fprintf(&b, "| %s | %s | %s %s | %s |\n", f.Gate, f.Check, symbols[f.Outcome].sign, symbols[f.Outcome].word, md(f.Message))
-		}
-	}
-	if next := openCommands(v); len(next) > 0 {
-		b.WriteString("\n### To be read next\n\n" + fence("sh", shells(next)...))
-	}
-	markdownFixes(&b, v)
-	if len(v.Assumptions) > 0 {
-		b.WriteString("\n### Assumed\n\n")
-	}
-	seen := map[string]bool{}
-	for _, a := range v.Assumptions {
-		markdownItem(&b, a.Text, unseen(a.Gather, seen))
-	}
-	if v.Observed != nil && len(v.Observed.Explanations) > 0 {
-		b.WriteString("\n### What would explain the observed answer\n\n")
-		for _, e := range v.Observed.Explanations {
-			markdownItem(&b, explanation(e), unseen(e.Gather, seen))
-		}
-	}
-	return b.String()
+// layMarkdown lays a page out for a ticket.
+func layMarkdown(w io.Writer, p *page, _ Style) error {
+	var m markdown
+	m.blocks(p.Blocks, 2)
+	return write(w, strings.TrimLeft(m.String(), "\n"))
 }
 
-func markdownItem(b *strings.Builder, text string, cs []checks.Command) {
-	fmt.Fprintf(b, "- %s\n", md(text))
-	if len(cs) > 0 {
-		b.WriteString("\n" + fence("sh", shells(cs)...) + "\n")
+// A markdown is text under construction.
+type markdown struct{ strings.Builder }
+
+// blocks writes each block; a section has a heading of the level below.
+func (m *markdown) blocks(bs []block, level int) {
+	for _, b := range bs {
+		switch b := b.(type) {
+		case headline:
+			fmt.Fprintf(m, "\n%s %s\n", strings.Repeat("#", level), joined(" ", b.Mark.Sign, md(b.Label))+": "+md(b.Text))
+		case paragraph:
+			m.gap()
+			m.WriteString(md(b.Text) + "\n")
+		case facts:
+			m.facts(b.Known())
+		case section:
+			fmt.Fprintf(m, "\n%s %s\n", strings.Repeat("#", level+1), md(strings.TrimSpace(b.Title+" "+b.Note)))
+		case list:
+			m.list(b)
+		case marks:
+			m.marks(b)
+		case links:
+			m.links(b)
+		case grid:
+			m.grid(b)
+		case folded:
+			m.blocks(append([]block{section{Title: b.Title}}, b.Blocks...), level)
+		}
+	}
+}
+
+func (m *markdown) gap() { m.WriteString("\n") }
+
+func (m *markdown) facts(fs facts) {
+	m.gap()
+	for _, f := range fs {
+		values := make([]string, len(f.Values))
+		for i, v := range f.Values {
+			values[i] = md(v)
+		}
+		fmt.Fprintf(m, "- **%s:** %s\n", md(joined(" ", f.Name, f.Of)), strings.Join(values, ", "))
+	}
+}
+
+func (m *markdown) list(l list) {
+	m.gap()
+	for i, x := range l.Items {
+		lead, indent := "- ", "  "
+		if l.Numbered {
+			lead = fmt.Sprintf("%d. ", i+1)
+			indent = strings.Repeat(" ", len(lead))
+		}
+		label := ""
+		if x.Label != "" {
+			label = "**" + md(x.Label) + "** "
+		}
+		fmt.Fprintf(m, "%s%s%s\n", lead, label, md(x.Text))
+		for _, n := range x.Notes {
+			fmt.Fprintf(m, "\n%s%s\n", indent, md(n))
+		}
+		for _, c := range x.Code {
+			m.code(c, indent)
+		}
+		if x.After != "" {
+			m.WriteString(indent + md(x.After) + "\n")
+		}
+	}
+}
+
+// code writes a fenced block, all of it behind the indent of its item.
+func (m *markdown) code(c code, indent string) {
+	if c.Where != "" {
+		fmt.Fprintf(m, "\n%s%s:\n", indent, md(c.Where))
+	}
+	m.gap()
+	block := fence(c.Language, strings.Split(cleanLines(c), "\n")...)
+	for _, l := range strings.SplitAfter(strings.TrimSuffix(block, "\n"), "\n") {
+		m.WriteString(indent + l)
+	}
+	m.WriteString("\n\n")
+}
+
+func (m *markdown) marks(b marks) {
+	list := make([]string, len(b.List))
+	for i, n := range b.List {
+		list[i] = n.Mark.Sign + " " + md(n.Name)
+	}
+	fmt.Fprintf(m, "\n**%s** %s\n", md(b.Title), strings.Join(list, " · "))
+}
+
+func (m *markdown) links(ls links) {
+	var out []string
+	for _, l := range ls {
+		switch {
+		case l.URL == "":
+			out = append(out, "`"+strings.ReplaceAll(Clean(l.Command), "`", "'")+"`")
+		case address.MatchString(l.URL):
+			out = append(out, "<"+l.URL+">")
+		default:
+			out = append(out, md(l.URL))
+		}
+	}
+	fmt.Fprintf(m, "\n%s\n", strings.Join(out, " · "))
+}
+
+func (m *markdown) grid(g grid) {
+	if len(g.Rows) == 0 {
+		return
+	}
+	header := g.Header
+	if header == nil {
+		header = make([]string, len(g.Rows[0].Cells))
+	}
+	fmt.Fprintf(m, "\n| %s |\n|%s\n", strings.Join(header, " | "), strings.Repeat("---|", len(header)))
+	for _, r := range g.Rows {
+		cells := make([]string, len(r.Cells))
+		for i, c := range r.Cells {
+			if cells[i] = md(orDash(c.text())); c.Mark != nil {
+				cells[i] = c.Mark.Sign + " " + c.Mark.Word
+			}
+			if r.Tone == bad && i == 0 {
+				cells[i] = "**" + cells[i] + "**"
+			}
+		}
+		fmt.Fprintf(m, "| %s |\n", strings.Join(cells, " | "))
 	}
 }
 
@@ -84,55 +172,13 @@ func orDash(s string) string {
 	return s
 }
 
-// cleanLines makes each line of a text safe to print.
-func cleanLines(text string) []string {
-	lines := strings.Split(text, "\n")
-	for i := range lines {
-		lines[i] = Clean(lines[i])
-	}
-	return lines
-}
-
-func markdownFixes(b *strings.Builder, v checks.Verdict) {
-	written := map[string]bool{}
-	one := func(x checks.Fix, label string) {
-		if written[x.ID] {
-			return
-		}
-		written[x.ID] = true
-		fmt.Fprintf(b, "**%s** (%s)\n\n", md(x.Summary), label)
-		if len(x.Commands) > 0 {
-			b.WriteString(fence("sh", shells(x.Commands)...) + "\n")
-		}
-		for _, s := range x.Snippets {
-			fmt.Fprintf(b, "%s:\n\n%s\n", md(s.Where), fence(s.Language, cleanLines(s.Text)...))
-		}
-		if x.Terraform != "" {
-			b.WriteString(fence("hcl", cleanLines(x.Terraform)...) + "\n")
-		}
-		if x.Caution != "" {
-			fmt.Fprintf(b, "%s\n\n", md(x.Caution))
+// joined joins the parts that are not empty.
+func joined(sep string, parts ...string) string {
+	var out []string
+	for _, p := range parts {
+		if p != "" {
+			out = append(out, p)
 		}
 	}
-	title := "\n### Repair\n\n"
-	for _, id := range v.Repair {
-		if x, ok := v.Fix(id); ok {
-			b.WriteString(title)
-			title = ""
-			one(x, "makes it succeed")
-		}
-	}
-	title = "\n### Other fixes\n\n"
-	for _, f := range v.Findings {
-		if f.Outcome != checks.Fail && f.Outcome != checks.Unknown {
-			continue
-		}
-		for _, x := range f.Fixes {
-			if !written[x.ID] {
-				b.WriteString(title)
-				title = ""
-				one(x, md(effectWord(x)))
-			}
-		}
-	}
+	return strings.Join(out, sep)
 }

@@ -11,7 +11,6 @@ import (
 // What is no command stands apart from the commands in every format, and a
 // verdict without repair says why in its head.
 func TestRepairIsTold(t *testing.T) {
-	v := checks.Judge(snapshot(t, "token-github"), checks.Options{})
 	var doc struct {
 		JudgedAt struct{ Time, From string }
 		Repair   []string
@@ -36,10 +35,10 @@ func TestRepairIsTold(t *testing.T) {
 			}
 		}
 	}
-	if md := markdown(v); !strings.Contains(md, "```yaml\npermissions:") {
+	if md := reports(t, snapshot(t, "token-github"), "markdown", Style{})["invoke"]; !strings.Contains(md, "```yaml\n  permissions:") {
 		t.Errorf("Markdown shows no YAML:\n%s", md)
 	}
-	if text := verdictText(v, Style{}).String(); !strings.Contains(text, "yaml, in the job of the workflow:") {
+	if text := reports(t, snapshot(t, "token-github"), "table", Style{})["invoke"]; !strings.Contains(text, "yaml, in the job of the workflow:") {
 		t.Errorf("the table shows no snippet:\n%s", text)
 	}
 }
@@ -47,7 +46,7 @@ func TestRepairIsTold(t *testing.T) {
 func TestNoRepairIsTold(t *testing.T) {
 	s := snapshot(t, "service-no-instance")
 	v := checks.Judge(s, checks.Options{})
-	for format, want := range map[string]string{"json": `"repairNone": "`, "markdown": "**Repair:** none: ", "table": "repair     none: "} {
+	for format, want := range map[string]string{"json": `"repairNone": "`, "markdown": "none that diagnose could check: ", "table": "none that diagnose could check: "} {
 		if got := reports(t, s, format, Style{})["invoke"]; v.NoRepair == "" || !strings.Contains(got, want) {
 			t.Errorf("%s does not say why there is no repair:\n%s", format, got)
 		}
@@ -56,7 +55,7 @@ func TestNoRepairIsTold(t *testing.T) {
 
 func TestEffectsNameWhatRemains(t *testing.T) {
 	got := reports(t, snapshot(t, "token-expired-only"), "table", Style{})["invoke"]
-	for _, want := range []string{"[open:", "not known: ingress-source", "[progress:", "what", "token-expiry"} {
+	for _, want := range []string{"then nothing is known to fail", "not known: ", "ingress-source", "needed, but not enough alone", "what", "token-expiry"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing in\n%s", want, got)
 		}

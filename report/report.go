@@ -3,10 +3,7 @@
 package report
 
 import (
-	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	"diagnose/checks"
 )
@@ -18,30 +15,15 @@ type Style struct {
 	ASCII   bool // no symbols beyond ASCII
 	Verbose bool // every check, not only what matters
 	Width   int  // columns; 0 is 80
-}
-
-// Formats lists the formats of Invoke and the other reports.
-var Formats = []string{"table", "json", "markdown", "html"}
-
-// CheckFormat returns an error that lists the formats where f is none of them.
-func CheckFormat(f string, formats []string) error {
-	if !slices.Contains(formats, f) {
-		return fmt.Errorf("unknown format %q; the formats are %s", f, strings.Join(formats, ", "))
-	}
-	return nil
+	// Command is the user's own command line, word by word, to be repeated
+	// with what is missing; nil is "diagnose invoke".
+	Command []string
 }
 
 // Invoke writes a verdict in a format.
 func Invoke(w io.Writer, format string, v checks.Verdict, st Style) error {
-	switch format {
-	case "json":
-		return writeJSON(w, verdictJSON(v))
-	case "markdown":
-		return write(w, markdown(v))
-	case "html":
-		return writeHTML(w, "Invocation: "+v.Decision.String(), markdown(v))
-	}
-	return verdictText(v, st).send(w)
+	data := func() any { return verdictJSON(v) }
+	return emit(w, format, data, func() *page { return verdictPage(v, st) }, st)
 }
 
 func write(w io.Writer, s string) error {

@@ -3,50 +3,37 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/olekukonko/tablewriter"
 	"github.com/olekukonko/tablewriter/pkg/twwidth"
 	"github.com/olekukonko/tablewriter/renderer"
 	"github.com/olekukonko/tablewriter/tw"
-
-	"diagnose/checks"
 )
 
 // This file owns how the tool speaks to a terminal:
 //
 //   - the sentence that matters comes first, then what it rests on;
-//   - an observed answer that the evidence does not account for comes before
-//     everything else;
-//   - passes are counted, not listed, and nothing is said twice;
 //   - commands stand on lines of their own, unwrapped, ready to paste;
-//   - a symbol never stands without its word, and colour only repeats it;
-//   - everything else fits 80 columns;
-//   - no capital at the start of a sentence and no period at its end.
+//   - no word is broken: an e-mail, a URL or a resource name stays whole, even
+//     where it is longer than the line;
+//   - a symbol never carries the meaning alone, and colour only repeats it;
+//   - everything else fits the columns.
 
 // columns is the width of text where the style names none.
 const columns = 80
 
-// The colours, as SGR parameters.
+// The colours, as SGR parameters, after gcloud's.
 const (
 	bold = "1"
 	dim  = "2"
 )
 
-type symbol struct{ sign, ascii, word, color string }
-
-var symbols = map[checks.Outcome]symbol{
-	checks.Pass:          {"√", "+", "pass", "32"},
-	checks.Warn:          {"‼", "!", "warn", "33"},
-	checks.Fail:          {"×", "x", "fail", "31"},
-	checks.Unknown:       {"?", "?", "unknown", "36"},
-	checks.NotApplicable: {"·", "-", "n/a", dim},
-}
-
-var decisionColor = map[checks.Decision]string{checks.Allowed: "1;32", checks.Denied: "1;31", checks.Undetermined: "1;33"}
+var colors = map[tone]string{good: "32", caution: "33", bad: "31", grave: "1;31", unsure: "33", quiet: dim}
 
 // plainSigns replaces what the tool itself writes beyond ASCII.
-var plainSigns = strings.NewReplacer("√", "+", "‼", "!", "×", "x", "·", "-", "–", "-", "…", "...", "\ufffd", "?")
+var plainSigns = strings.NewReplacer("✓", "+", "✗", "X", "·", "-", "–", "-", "…", "...", "→", "->", "\ufffd", "?")
 
 func (st Style) width() int {
 	if st.Width == 0 {
@@ -56,53 +43,295 @@ func (st Style) width() int {
 }
 
 func (st Style) paint(color, s string) string {
-	if !st.Color || s == "" {
+	if !st.Color || s == "" || color == "" {
 		return s
 	}
 	return "\x1b[" + color + "m" + s + "\x1b[0m"
 }
 
-// sign is the symbol of an outcome with its word.
-func (st Style) sign(o checks.Outcome) string {
-	s := symbols[o]
+// sign is the symbol of a mark.
+func (st Style) sign(m mark) string {
 	if st.ASCII {
-		return st.paint(s.color, s.ascii+" "+s.word)
+		return st.paint(colors[m.Tone], m.ASCII)
 	}
-	return st.paint(s.color, s.sign+" "+s.word)
+	return st.paint(colors[m.Tone], m.Sign)
 }
 
-// A page is text under construction.
-type page struct {
+// plain makes text safe, and spells what the tool itself writes beyond ASCII
+// otherwise where the terminal shows nothing else.
+func (st Style) plain(s string) string {
+	if s = Clean(s); st.ASCII {
+		return plainSigns.Replace(s)
+	}
+	return s
+}
+
+// A sheet is text under construction.
+type sheet struct {
 	strings.Builder
-	st  Style
-	err error // of the first table that could not be laid out
+	st     Style
+	indent string // of what stands below a section
 }
 
-// para writes a wrapped paragraph, its first line behind lead and the others
-// indented to it.
-func (p *page) para(lead, s string) { p.painted("", lead, s) }
+// layText lays a page out for a terminal.
+func layText(w io.Writer, p *page, st Style) error {
+	s := &sheet{st: st}
+	if err := s.blocks(p.Blocks); err != nil {
+		return err
+	}
+	lines := strings.Split(s.String(), "\n")
+	for i, l := range lines {
+		lines[i] = strings.TrimRight(l, " ") // a table leaves padding
+	}
+	return write(w, strings.Join(lines, "\n"))
+}
 
-func (p *page) painted(color, lead, s string) {
-	indent := strings.Repeat(" ", twwidth.Width(lead))
-	for _, line := range wrap(p.plain(Clean(s)), p.st.width()-len(indent)) {
-		if color != "" {
-			line = p.st.paint(color, line)
+func (s *sheet) blocks(bs []block) error {
+	for _, b := range bs {
+		switch b := b.(type) {
+		case headline:
+			s.headline(b)
+		case paragraph:
+			s.para(s.indent, s.indent, b.Text, colors[b.Tone])
+		case facts:
+			s.facts(b.Known())
+		case section:
+			s.gap()
+			s.para("", "", strings.TrimSpace(b.Title+" "+b.Note), bold)
+			s.indent = "  "
+		case list:
+			s.list(b)
+		case marks:
+			s.marks(b)
+		case links:
+			s.links(b)
+		case grid:
+			if err := s.grid(b); err != nil {
+				return fmt.Errorf("laying out a table: %w", err)
+			}
+		case folded:
+			if s.st.Verbose {
+				if err := s.blocks(append([]block{section{Title: b.Title}}, b.Blocks...)); err != nil {
+					return err
+				}
+			}
 		}
-		p.WriteString(lead + line + "\n")
-		lead = indent
+	}
+	return nil
+}
+
+// gap leaves a line empty, but not at the top.
+func (s *sheet) gap() {
+	if s.Len() > 0 && !strings.HasSuffix(s.String(), "\n\n") {
+		s.WriteString("\n")
 	}
 }
 
-// fact writes a name and its value, of which an empty one is left out.
-func (p *page) fact(name, value string) {
-	if value == "" {
+// para writes a wrapped paragraph, its first line behind first and the others
+// behind rest.
+func (s *sheet) para(first, rest, text, color string) {
+	lead := first
+	for _, line := range wrap(s.st.plain(text), s.st.width()-twwidth.Width(rest)) {
+		s.WriteString(lead + s.st.paint(color, line) + "\n")
+		lead = rest
+	}
+}
+
+func (s *sheet) headline(h headline) {
+	label := s.st.plain(h.Label)
+	lead := s.st.sign(h.Mark) + " " + s.st.paint(strong(h.Mark.Tone), label) + "  "
+	s.para(lead, strings.Repeat(" ", 4+twwidth.Width(label)), h.Text, bold)
+	s.indent = "  "
+}
+
+// strong is the colour of a tone, in bold.
+func strong(t tone) string {
+	if c := colors[t]; c != "" && !strings.HasPrefix(c, bold+";") {
+		return bold + ";" + c
+	}
+	return colors[t]
+}
+
+func (s *sheet) facts(fs facts) {
+	if !s.st.Verbose {
+		fs = slices.DeleteFunc(fs, func(f fact) bool { return f.Detail })
+	}
+	name, of := 0, 0
+	for _, f := range fs {
+		name, of = max(name, len(f.Name)), max(of, len(f.Of))
+	}
+	for _, f := range fs {
+		lead := s.indent + s.st.paint(dim, fmt.Sprintf("%-*s", name+2, f.Name))
+		rest := strings.Repeat(" ", len(s.indent)+name+2)
+		if f.Of != "" {
+			lead, rest = lead+fmt.Sprintf("%-*s", of+2, f.Of), rest+strings.Repeat(" ", of+2)
+		}
+		for _, v := range f.Values {
+			s.para(lead, rest, v, colors[f.Tone])
+			lead = rest
+		}
+	}
+}
+
+func (s *sheet) list(l list) {
+	items, rest := l.Items, 0
+	if l.Keep > 0 && len(items) > l.Keep && !s.st.Verbose {
+		items, rest = items[:l.Keep], len(items)-l.Keep
+	}
+	for i, x := range items {
+		lead, below := s.indent, s.indent
+		if l.Numbered {
+			lead, below = fmt.Sprintf("%s%d. ", s.indent, i+1), s.indent+"   "
+		}
+		if x.Label != "" {
+			lead += s.st.paint(strong(x.Tone), s.st.plain(x.Label)) + " "
+		}
+		if x.Text != "" {
+			s.para(lead, below, x.Text, "")
+		}
+		for _, n := range x.Notes {
+			s.para(below, below, n, "")
+		}
+		if x.Detail && !s.st.Verbose {
+			continue
+		}
+		for _, c := range x.Code {
+			s.code(c, below+"  ")
+		}
+		if x.After != "" {
+			s.para(below+"  ", below+"  ", x.After, dim)
+		}
+	}
+	if rest > 0 {
+		s.para(s.indent, s.indent, fmt.Sprintf("and %d more: -v lists them", rest), dim)
+	}
+}
+
+// code writes lines as they are, behind a line that says what they belong in.
+func (s *sheet) code(c code, indent string) {
+	if c.Where != "" {
+		s.para(indent, indent, c.Where+":", dim)
+		indent += "  "
+	}
+	for _, l := range c.Lines {
+		s.WriteString(indent + Clean(l) + "\n")
+	}
+}
+
+// marks writes outcomes one behind the other, and breaks between them only.
+func (s *sheet) marks(m marks) {
+	s.gap()
+	line := s.st.paint(bold, s.st.plain(m.Title))
+	width := twwidth.Width(m.Title)
+	put := func(plain, painted string) {
+		if width+2+twwidth.Width(plain) > s.st.width() {
+			s.WriteString(line + "\n")
+			line, width = "", 0
+		}
+		line, width = line+"  "+painted, width+2+twwidth.Width(plain)
+	}
+	for _, n := range m.List {
+		put("x "+n.Name, s.st.sign(n.Mark)+" "+s.st.plain(n.Name))
+	}
+	if m.Note != "" {
+		put(m.Note, s.st.paint(dim, s.st.plain(m.Note)))
+	}
+	s.WriteString(line + "\n")
+}
+
+func (s *sheet) links(ls links) {
+	if len(ls) == 0 {
 		return
 	}
-	p.para(p.st.paint(dim, fmt.Sprintf("%-10s ", name)), value)
+	s.gap()
+	out := make([]string, len(ls))
+	for i, l := range ls {
+		out[i] = s.st.plain(l.URL + l.Command)
+	}
+	s.WriteString(strings.Join(out, s.st.plain(" · ")) + "\n")
 }
 
-// wrap breaks text between words. A word that is longer than a line, such as a
-// URL, is broken behind one of its marks or else where the line ends.
+// noLines makes tablewriter align columns, and draw nothing.
+var noLines = tw.Rendition{
+	Borders: tw.Border{Left: tw.Off, Right: tw.Off, Top: tw.Off, Bottom: tw.Off},
+	Settings: tw.Settings{
+		Separators: tw.Separators{BetweenColumns: tw.Off, BetweenRows: tw.Off, ShowHeader: tw.Off, ShowFooter: tw.Off},
+		Lines:      tw.Lines{ShowHeaderLine: tw.Off, ShowFooterLine: tw.Off, ShowTop: tw.Off, ShowBottom: tw.Off},
+	},
+}
+
+// grid lays rows out in columns. The last column is wrapped, line by line, to
+// what the others leave.
+func (s *sheet) grid(g grid) error {
+	if len(g.Rows) == 0 {
+		return nil
+	}
+	if g.Header != nil {
+		s.gap()
+	}
+	rows, left := s.cells(g)
+	t := tablewriter.NewTable(&s.Builder, tablewriter.WithRenderer(renderer.NewBlueprint(noLines)),
+		tablewriter.WithPadding(tw.Padding{Left: "", Right: "  ", Overwrite: true}),
+		tablewriter.WithRowAutoWrap(tw.WrapNone), tablewriter.WithHeaderAutoFormat(tw.Off),
+		tablewriter.WithHeaderAutoWrap(tw.WrapNone), tablewriter.WithHeaderAlignment(tw.AlignLeft),
+		tablewriter.WithRowAlignment(tw.AlignLeft), tablewriter.WithTrimLine(tw.Off))
+	if g.Header != nil {
+		t.Header(g.Header)
+	}
+	for _, r := range rows {
+		last := len(r) - 1
+		var lines []string
+		for _, l := range strings.Split(r[last], "\n") {
+			lines = append(lines, wrap(l, left)...)
+		}
+		r[last] = strings.Join(lines, "\n")
+		if err := t.Append(r); err != nil {
+			return err
+		}
+	}
+	return t.Render()
+}
+
+// cells writes the cells of a grid, and says how many columns the last one
+// has. A first cell in the tone of its row is painted.
+func (s *sheet) cells(g grid) ([][]string, int) {
+	rows := make([][]string, len(g.Rows))
+	widths := make([]int, len(g.Rows[0].Cells))
+	for i, h := range g.Header {
+		widths[i] = twwidth.Width(h)
+	}
+	for i, r := range g.Rows {
+		for j, c := range r.Cells {
+			t := ""
+			if c.Mark != nil {
+				t = s.st.sign(*c.Mark) + s.st.paint(colors[c.Mark.Tone], " "+c.Mark.Word)
+			} else {
+				t = s.cellText(c)
+				if j == 0 && r.Tone != neutral && !strings.Contains(t, "\n") {
+					t = s.st.paint(colors[r.Tone], t)
+				}
+			}
+			rows[i] = append(rows[i], t)
+			widths[j] = max(widths[j], twwidth.Width(t))
+		}
+	}
+	left := s.st.width()
+	for _, w := range widths[:len(widths)-1] {
+		left -= w + 2
+	}
+	return rows, left
+}
+
+func (s *sheet) cellText(c cell) string {
+	lines := make([]string, len(c.Lines))
+	for i, l := range c.Lines {
+		lines[i] = s.st.plain(l)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// wrap breaks text between words, and never inside one: a word that is longer
+// than a line stands on a line of its own.
 func wrap(s string, width int) []string {
 	width = max(width, 16)
 	var out []string
@@ -116,121 +345,6 @@ func wrap(s string, width int) []string {
 		default:
 			out, line = append(out, line), w
 		}
-		for twwidth.Width(line) > width {
-			head := breakWord(line, width)
-			out, line = append(out, head), line[len(head):]
-		}
 	}
-	if line != "" || len(out) == 0 {
-		out = append(out, line)
-	}
-	return out
-}
-
-// breakWord returns as much of a word as fits, up to a mark in its second half
-// where there is one.
-func breakWord(w string, width int) string {
-	end := 0
-	for i, r := range w {
-		if next := i + len(string(r)); end == 0 || twwidth.Width(w[:next]) <= width {
-			end = next
-		} else {
-			break
-		}
-	}
-	if i := strings.LastIndexAny(w[:end], "/.-@?&=,:"); i > end/2 {
-		return w[:i+1]
-	}
-	return w[:end]
-}
-
-func (p *page) head(title string) {
-	p.WriteString("\n" + p.st.paint(bold, title) + "\n")
-}
-
-func (p *page) commands(indent string, cs []checks.Command) {
-	for _, c := range cs {
-		p.WriteString(indent + Shell(c) + "\n")
-	}
-}
-
-// more names the command that explains a check.
-func (p *page) more(check string) {
-	if check != "" {
-		p.WriteString("\nmore: diagnose explain " + Clean(check) + "\n")
-	}
-}
-
-// noLines makes tablewriter align columns, and draw nothing.
-var noLines = tw.Rendition{
-	Borders: tw.Border{Left: tw.Off, Right: tw.Off, Top: tw.Off, Bottom: tw.Off},
-	Settings: tw.Settings{
-		Separators: tw.Separators{BetweenColumns: tw.Off, BetweenRows: tw.Off, ShowHeader: tw.Off, ShowFooter: tw.Off},
-		Lines:      tw.Lines{ShowHeaderLine: tw.Off, ShowFooterLine: tw.Off, ShowTop: tw.Off, ShowBottom: tw.Off},
-	},
-}
-
-// table lays rows out in columns. The last column is wrapped, line by line, to
-// what the others leave. A header may be nil.
-func (p *page) table(header []string, rows [][]string) {
-	if len(rows) == 0 {
-		return
-	}
-	last := len(rows[0]) - 1
-	left := p.st.width()
-	for i := range last {
-		width := 0
-		for _, row := range rows {
-			width = max(width, twwidth.Width(row[i]))
-		}
-		if header != nil {
-			width = max(width, twwidth.Width(header[i]))
-		}
-		left -= width + 2
-	}
-	t := tablewriter.NewTable(&p.Builder, tablewriter.WithRenderer(renderer.NewBlueprint(noLines)),
-		tablewriter.WithPadding(tw.Padding{Left: "", Right: "  ", Overwrite: true}),
-		tablewriter.WithRowAutoWrap(tw.WrapNone), tablewriter.WithHeaderAutoFormat(tw.Off), tablewriter.WithHeaderAutoWrap(tw.WrapNone),
-		tablewriter.WithHeaderAlignment(tw.AlignLeft), tablewriter.WithRowAlignment(tw.AlignLeft), tablewriter.WithTrimLine(tw.Off))
-	if header != nil {
-		t.Header(header)
-	}
-	for _, row := range rows {
-		cells := append([]string(nil), row...)
-		var lines []string
-		for _, l := range strings.Split(p.plain(row[last]), "\n") {
-			lines = append(lines, wrap(l, left)...)
-		}
-		cells[last] = strings.Join(lines, "\n")
-		p.fail(t.Append(cells))
-	}
-	p.fail(t.Render())
-}
-
-func (p *page) fail(err error) {
-	if p.err == nil && err != nil {
-		p.err = fmt.Errorf("laying out a table: %w", err)
-	}
-}
-
-// plain spells what the tool itself writes beyond ASCII otherwise, where the
-// terminal shows nothing else.
-func (p *page) plain(s string) string {
-	if p.st.ASCII {
-		return plainSigns.Replace(s)
-	}
-	return s
-}
-
-// send writes the page without the padding that a table leaves at the end of
-// its lines.
-func (p *page) send(w io.Writer) error {
-	if p.err != nil {
-		return p.err
-	}
-	lines := strings.Split(p.String(), "\n")
-	for i, l := range lines {
-		lines[i] = strings.TrimRight(l, " ")
-	}
-	return write(w, strings.Join(lines, "\n"))
+	return append(out, line)
 }

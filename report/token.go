@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"diagnose/checks"
@@ -33,15 +32,8 @@ type wireToken struct {
 
 // Token writes what a credential is and whether Cloud Run would accept it.
 func Token(w io.Writer, format string, c credential.Credential, v checks.Verdict, now time.Time, st Style) error {
-	switch format {
-	case "json":
-		return writeJSON(w, tokenJSON(c, v))
-	case "markdown":
-		return write(w, tokenMarkdown(c, v, now))
-	case "html":
-		return writeHTML(w, "Token", tokenMarkdown(c, v, now))
-	}
-	return tokenText(c, v, now, st).send(w)
+	data := func() any { return tokenJSON(c, v) }
+	return emit(w, format, data, func() *page { return tokenPage(c, v, now, st) }, st)
 }
 
 func tokenJSON(c credential.Credential, v checks.Verdict) wireToken {
@@ -63,52 +55,39 @@ func tokenJSON(c credential.Credential, v checks.Verdict) wireToken {
 }
 
 // tokenWords are the decisions of a token.
-var tokenWords = map[checks.Decision]string{checks.Denied: "refused", checks.Undetermined: "open", checks.Allowed: "acceptable"}
-
-// tokenHeadline says whether Cloud Run would accept the credential.
-func tokenHeadline(c credential.Credential, v checks.Verdict) string {
-	return tokenWords[v.Decision] + ": " + checks.TokenSentence(c, v)
+var tokenWords = map[checks.Decision]string{
+	checks.Denied: "refused", checks.Undetermined: "open", checks.Allowed: "acceptable",
 }
 
-func tokenFacts(c credential.Credential, now time.Time) [][2]string {
-	d := c.Describe(now)
-	rows := [][2]string{{"what", d.What}, {"whose", d.Whose}, {"for", d.For}, {"until", d.Until}}
-	if c.JWT() {
-		rows = append(rows, [2]string{"issuer", c.Claims.Issuer},
-			[2]string{"signature", fmt.Sprintf("%s, alg %s, kid %s", c.Signature, orDash(c.Header.Algorithm), orDash(c.Header.KeyID))})
-	}
-	for _, r := range c.Repairs {
-		rows = append(rows, [2]string{"damage", r})
-	}
-	return rows
-}
-
-func tokenText(c credential.Credential, v checks.Verdict, now time.Time, st Style) *page {
-	p := &page{st: st}
-	p.painted(decisionColor[v.Decision], "", tokenHeadline(c, v))
-	for _, r := range tokenFacts(c, now) {
-		p.fact(r[0], r[1])
-	}
-	p.gates(v)
+// tokenPage tells what a credential is, and whether Cloud Run would accept it.
+func tokenPage(c credential.Credential, v checks.Verdict, now time.Time, st Style) *page {
+	p := &page{Title: "Token"}
+	p.add(tokenHeadline(c, v), paragraph{Tone: quiet, Text: basis(v)}, tokenFacts(c, v, now))
+	p.next(v, st)
 	p.fixes(v)
-	p.assumptions(v.Assumptions)
-	p.more(deciding(v))
+	p.checked(v)
+	p.notChecked(v, st)
+	p.add(linksOf(v), allChecks(v))
 	return p
 }
 
-func tokenMarkdown(c credential.Credential, v checks.Verdict, now time.Time) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "## %s\n\n", md(tokenHeadline(c, v)))
-	for _, r := range tokenFacts(c, now) {
-		if r[1] != "" {
-			fmt.Fprintf(&b, "- **%s:** %s\n", r[0], md(r[1]))
-		}
+func tokenHeadline(c credential.Credential, v checks.Verdict) headline {
+	return headline{Mark: decisionMark(v), Label: tokenWords[v.Decision], Text: checks.TokenSentence(c, v)}
+}
+
+func tokenFacts(c credential.Credential, v checks.Verdict, now time.Time) facts {
+	cause, _ := v.Cause()
+	d := c.Describe(now)
+	out := facts{
+		{Name: "sent", Of: cause.Compared.Of, Values: cause.Compared.Sent, Tone: bad},
+		{Name: "accepted", Of: cause.Compared.Of, Values: cause.Compared.Accepted, Tone: good},
+		{Name: "what", Values: []string{d.What}}, {Name: "whose", Values: []string{d.Whose}},
+		{Name: "for", Values: []string{d.For}}, {Name: "until", Values: []string{d.Until}},
 	}
-	b.WriteString("\n| check | outcome | finding |\n|---|---|---|\n")
-	for _, f := range v.Findings {
-		if f.Outcome != checks.NotApplicable {
-			fmt.Fprintf(&b, "| %s | %s %s | %s |\n", f.Check, symbols[f.Outcome].sign, symbols[f.Outcome].word, md(f.Message))
-		}
+	if c.JWT() {
+		signature := fmt.Sprintf("%s, alg %s, kid %s", c.Signature, orDash(c.Header.Algorithm), orDash(c.Header.KeyID))
+		out = append(out, fact{Name: "issuer", Values: []string{c.Claims.Issuer}},
+			fact{Name: "signature", Values: []string{signature}})
 	}
-	return b.String()
+	return append(out, fact{Name: "damage", Values: c.Repairs})
 }

@@ -49,19 +49,20 @@ func holdersJSON(hs []checks.Holder) []wireHolder {
 
 // Who writes who can invoke a target, in a format.
 func Who(w io.Writer, format string, r checks.WhoReport, st Style) error {
-	switch format {
-	case "json":
-		out := wireWho{schemaVersion, wireTarget(r.Target), r.Permission, r.Public != "", r.Public, holdersJSON(r.Holders), holdersJSON(r.Ineffective), []wireAssumption{}, r.Denied, append([]string{}, r.Notes...), r.Complete}
-		for _, a := range r.Unread {
-			out.Unread = append(out.Unread, wireAssumption{a.Check, a.Document, a.Text, shells(a.Gather)})
-		}
-		return writeJSON(w, out)
-	case "markdown":
-		return write(w, whoMarkdown(r))
-	case "html":
-		return writeHTML(w, "Who can invoke", whoMarkdown(r))
+	return emit(w, format, func() any { return whoJSON(r) }, func() *page { return whoPage(r, st) }, st)
+}
+
+func whoJSON(r checks.WhoReport) wireWho {
+	out := wireWho{
+		SchemaVersion: schemaVersion, Target: wireTarget(r.Target), Permission: r.Permission,
+		Public: r.Public != "", PublicBecause: r.Public,
+		Holders: holdersJSON(r.Holders), Ineffective: holdersJSON(r.Ineffective), Unread: []wireAssumption{},
+		Denied: r.Denied, Notes: append([]string{}, r.Notes...), Complete: r.Complete,
 	}
-	return whoText(r, st).send(w)
+	for _, a := range r.Unread {
+		out.Unread = append(out.Unread, wireAssumption{a.Check, a.Document, a.Text, shells(a.Gather)})
+	}
+	return out
 }
 
 func whoHeadline(r checks.WhoReport) string {
@@ -83,7 +84,7 @@ func whoHeadline(r checks.WhoReport) string {
 			open++
 		}
 	}
-	text := count(may, "member") + " may invoke " + name
+	text := plural(may, "member") + " may invoke " + name
 	switch {
 	case r.Public != "":
 		return "anyone may invoke " + name + ": " + r.Public
@@ -96,70 +97,69 @@ func whoHeadline(r checks.WhoReport) string {
 		}
 	}
 	if only > 0 {
-		text += fmt.Sprintf("; %s only for some requests", count(only, "member"))
+		text += fmt.Sprintf("; %s only for some requests", plural(only, "member"))
 	}
 	if open > 0 {
-		text += fmt.Sprintf("; of %s it is not known", count(open, "more member"))
+		text += fmt.Sprintf("; of %s it is not known", plural(open, "more member"))
 	}
 	return text
 }
 
-func holderRow(h checks.Holder) []string {
+// holderNote says what else there is to know of a member: why, on which
+// condition, through which group, and who is in it.
+func holderNote(h checks.Holder) string {
 	note := h.Reason
 	switch {
 	case h.Condition == "":
 	case h.Standing == checks.OnlyIf:
 		note = h.Only
 	default:
-		note = strings.TrimPrefix(note+"; if "+h.Condition, "; ")
+		note = joined("; ", note, "if "+h.Condition)
 	}
 	if h.Group != "" {
-		note = strings.TrimPrefix(note+"; as a member of "+h.Group, "; ")
+		note = joined("; ", note, "as a member of "+h.Group)
 	}
 	switch kind := iam.ParseMember(h.Member).Kind; {
 	case len(h.Via) == 0 && (kind == iam.Group || kind == iam.Domain):
-		note = strings.TrimPrefix(note+"; its members were not listed", "; ")
+		note = joined("; ", note, "its members were not listed")
 	case len(h.Via) > 0:
-		note = strings.TrimPrefix(note+"; members: "+strings.Join(h.Via, ", "), "; ")
+		note = joined("; ", note, "members: "+strings.Join(h.Via, ", "))
 	}
-	return []string{h.Member, standingWord(h), h.Role, h.On, note}
+	return note
 }
 
-// standingWord is what a member may do, in a word or two.
-func standingWord(h checks.Holder) string {
-	return map[checks.Standing]string{checks.May: "may", checks.OnlyIf: "only if", checks.Barred: "denied", checks.Unsure: "unknown"}[h.Standing]
+// standingMarks say what a member may do.
+var standingMarks = map[checks.Standing]mark{
+	checks.May:    {"✓", "+", "may", good},
+	checks.OnlyIf: {"!", "!", "only if", caution},
+	checks.Barred: {"✗", "X", "denied", bad},
+	checks.Unsure: {"?", "?", "unknown", unsure},
 }
 
-func whoText(r checks.WhoReport, st Style) *page {
-	p := &page{st: st}
-	color := bold
+// whoPage lists who may invoke a target, what looks like a grant, and what was
+// not read.
+func whoPage(r checks.WhoReport, st Style) *page {
+	p := &page{Title: "Who can invoke"}
+	m := mark{"·", "-", "who", neutral}
 	if r.Public != "" {
-		color = symbols[checks.Warn].color
+		m = mark{"!", "!", "public", caution}
 	}
-	p.painted(color, "", whoHeadline(r))
-	p.fact("permission", r.Permission)
-	p.fact("service", r.Target.Service)
-	p.fact("function", r.Target.Function)
-	p.fact("denied", r.Denied)
+	p.add(headline{Mark: m, Label: m.Word, Text: whoHeadline(r)}, facts{
+		{Name: "permission", Values: []string{r.Permission}},
+		{Name: "service", Values: []string{r.Target.Service}},
+		{Name: "function", Values: []string{r.Target.Function}},
+		{Name: "denied", Values: []string{r.Denied}},
+	})
 	for _, n := range r.Notes {
-		p.para("! ", n)
+		p.add(paragraph{Tone: caution, Text: "note: " + n})
 	}
-	p.holders("who may invoke:", r.Holders)
-	p.holders("look like a grant but are not:", r.Ineffective)
+	p.holders("Who may invoke", r.Holders)
+	p.holders("Look like a grant but are not", r.Ineffective)
 	if len(r.Unread) > 0 {
-		p.head("not read, and could change this list:")
-		seen := map[string]bool{}
-		for _, a := range r.Unread {
-			p.para("- ", a.Text)
-			p.commands("    ", unseen(a.Gather, seen))
-		}
+		p.add(section{Title: "Not read, and could change this list"})
+		p.unread(r.Unread, st.reading(checks.Verdict{}))
 	}
 	return p
-}
-
-// standingOutcomes gives what a member may do the symbols of outcomes.
-var standingOutcomes = map[checks.Standing]checks.Outcome{
-	checks.May: checks.Pass, checks.OnlyIf: checks.Warn, checks.Barred: checks.Fail, checks.Unsure: checks.Unknown,
 }
 
 // holders writes each member with the way in which it comes to the permission.
@@ -167,56 +167,13 @@ func (p *page) holders(title string, hs []checks.Holder) {
 	if len(hs) == 0 {
 		return
 	}
-	p.head(title)
-	var rows [][]string
+	g := grid{}
 	for _, h := range hs {
-		s := symbols[standingOutcomes[h.Standing]]
-		sign := s.sign
-		if p.st.ASCII {
-			sign = s.ascii
+		m, see := standingMarks[h.Standing], ""
+		if s := cites([]evidence.Source{h.Cite}); s != "" {
+			see = "see " + s
 		}
-		row := holderRow(h)
-		text := Clean(row[0]) + "\n" + Clean(row[2]+" on "+row[3])
-		if row[4] != "" {
-			text += "\n" + Clean(row[4])
-		}
-		if see := cites([]evidence.Source{h.Cite}); see != "" {
-			text += "\nsee " + Clean(see)
-		}
-		rows = append(rows, []string{p.st.paint(s.color, sign+" "+row[1]), text})
+		g.Rows = append(g.Rows, row{Cells: []cell{{Mark: &m}, say(h.Member, h.Role+" on "+h.On, holderNote(h), see)}})
 	}
-	p.table(nil, rows)
-}
-
-func whoMarkdown(r checks.WhoReport) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "## %s\n\n", md(whoHeadline(r)))
-	rows := func(title string, hs []checks.Holder) {
-		if len(hs) == 0 {
-			return
-		}
-		if title != "" {
-			fmt.Fprintf(&b, "\n### %s\n\n", title)
-		}
-		b.WriteString("| member | state | role | on | note |\n|---|---|---|---|---|\n")
-		for _, h := range hs {
-			row := holderRow(h)
-			for i := range row {
-				row[i] = md(orDash(row[i]))
-			}
-			fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
-		}
-	}
-	rows("", r.Holders)
-	rows("Look like a grant but are not", r.Ineffective)
-	if r.Denied != "" {
-		fmt.Fprintf(&b, "\n### Deny policies\n\n%s\n", md(r.Denied))
-	}
-	if len(r.Unread) > 0 {
-		b.WriteString("\n### Not read, and could change this list\n\n")
-		for _, a := range r.Unread {
-			fmt.Fprintf(&b, "- %s\n\n%s\n", md(a.Text), fence("sh", shells(a.Gather)...))
-		}
-	}
-	return b.String()
+	p.add(section{Title: title}, g)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +30,7 @@ func (a *app) demoCommand() *cobra.Command {
 			}
 			a.code = exitOf(v.Decision)
 			return a.print(func(w io.Writer, st report.Style) error {
+				st.Command = storyCommand(story)
 				if a.format == "table" {
 					return tell(w, v, story, st)
 				}
@@ -83,9 +85,15 @@ func (a *app) tour(w io.Writer, st report.Style) error {
 	return nil
 }
 
+// storyCommand is the command line that judges a story.
+func storyCommand(story fixtures.Story) []string {
+	return []string{"diagnose", "invoke", demoPrefix + story.Name}
+}
+
 // tell writes what happened, the command that judges it, and the verdict.
 func tell(w io.Writer, v checks.Verdict, story fixtures.Story, st report.Style) error {
-	if err := report.Comment(w, story.Text, "diagnose invoke "+demoPrefix+story.Name, st); err != nil {
+	st.Command = storyCommand(story)
+	if err := report.Comment(w, story.Text, strings.Join(st.Command, " "), st); err != nil {
 		return err
 	}
 	return report.Invoke(w, "table", v, st)

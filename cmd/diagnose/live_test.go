@@ -66,10 +66,10 @@ func TestLive(t *testing.T) {
 		code                   int
 		says                   string
 	}{
-		{"by name", "orders", audience, []string{"--project=shop", "--region=europe-west1"}, 0, "allowed: "},
-		{"by name alone", "orders", audience, []string{"--project=shop"}, 0, "allowed: "},
-		{"by resource name", "//run.googleapis.com/projects/shop/locations/europe-west1/services/orders", audience, nil, 0, "allowed: "},
-		{"by URL", audience + "/x", "https://other.run.app", []string{"--project=shop"}, 1, "denied: "},
+		{"by name", "orders", audience, []string{"--project=shop", "--region=europe-west1"}, 0, "✓ allowed  "},
+		{"by name alone", "orders", audience, []string{"--project=shop"}, 0, "✓ allowed  "},
+		{"by resource name", "//run.googleapis.com/projects/shop/locations/europe-west1/services/orders", audience, nil, 0, "✓ allowed  "},
+		{"by URL", audience + "/x", "https://other.run.app", []string{"--project=shop"}, 1, "✗ 401  "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			token, signature := tokenFile(t, test.audience)
@@ -173,8 +173,8 @@ func TestProbe(t *testing.T) {
 		status int
 		want   []string
 	}{
-		{200, []string{"allowed: ", "observed 200", "as predicted"}},
-		{403, []string{"allowed: ", "observed 403", "had not propagated"}},
+		{200, []string{"✓ allowed  ", "seen", "as predicted, in probe of "}},
+		{403, []string{"✓ allowed  ", "! 403  seen in probe of ", "had not propagated"}},
 		{302, []string{"observed 302", "leads to https://elsewhere.example/, which was not followed"}},
 	} {
 		status = test.status

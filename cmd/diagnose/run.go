@@ -227,7 +227,7 @@ func (a *app) commands() []*cobra.Command {
 
 // style is how to lay text out on this terminal.
 func (a *app) style() (report.Style, error) {
-	st := report.Style{Verbose: a.verbose}
+	st := report.Style{Verbose: a.verbose, Command: append([]string{"diagnose"}, a.Args...)}
 	file, _ := a.Stdout.(*os.File)
 	terminal := file != nil && a.output == "" && term.IsTerminal(int(file.Fd()))
 	switch a.color {
