@@ -22,7 +22,6 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/google/go-cmp/cmp"
-	"github.com/olekukonko/tablewriter/pkg/twwidth"
 	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
 
 	"diagnose/checks"
@@ -195,11 +194,7 @@ func TestCSVIsNoFormula(t *testing.T) {
 
 func TestFindingsFit80Columns(t *testing.T) {
 	for _, st := range []Style{{}, {Verbose: true}, {Color: true}} {
-		for _, l := range strings.Split(written(t, "table", some(), st), "\n") {
-			if w := twwidth.Width(l); w > 80 && !isCommand(l) {
-				t.Errorf("a line of %d columns: %s", w, l)
-			}
-		}
+		tooWide(t, "findings", listPage(some(), st), st)
 	}
 }
 

@@ -66,7 +66,7 @@ func writeFindingsHTML(w io.Writer, f Findings) error {
 	label, sentence, m := f.verdict()
 	hash := sha256.Sum256([]byte(findingsJS))
 	p := findingsPage{
-		Title: "diagnose " + f.Command, Verdict: label + ": " + Clean(sentence), Class: m.Word, Tiles: f.tiles(),
+		Title: "diagnose " + f.Command, Verdict: label + ": " + Clean(sentence), Class: m.Tone.String(), Tiles: f.tiles(),
 		Style: template.CSS(findingsCSS), Script: template.JS(findingsJS),
 		ScriptHash: "'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'",
 	}

@@ -183,11 +183,14 @@ func (s *sheet) list(l list) {
 		if l.Numbered {
 			lead, below = fmt.Sprintf("%s%d. ", s.indent, i+1), s.indent+"   "
 		}
+		hang := below
 		if x.Label != "" {
-			lead += s.st.paint(strong(x.Tone), s.st.plain(x.Label)) + " "
+			label := s.st.plain(x.Label)
+			lead += s.st.paint(strong(x.Tone), label) + " "
+			hang += strings.Repeat(" ", twwidth.Width(label)+1)
 		}
 		if x.Text != "" {
-			s.para(lead, below, x.Text, "")
+			s.para(lead, hang, x.Text, "")
 		}
 		for _, n := range x.Notes {
 			s.para(below, below, n, "")
@@ -244,11 +247,20 @@ func (s *sheet) links(ls links) {
 		return
 	}
 	s.gap()
-	out := make([]string, len(ls))
-	for i, l := range ls {
-		out[i] = s.st.plain(l.URL + l.Command)
+	line := ""
+	for _, l := range ls {
+		one := s.st.plain(l.URL + l.Command)
+		switch both := line + s.st.plain(" · ") + one; {
+		case line == "":
+			line = one
+		case twwidth.Width(both) <= s.st.width():
+			line = both
+		default:
+			s.WriteString(line + "\n")
+			line = one
+		}
 	}
-	s.WriteString(strings.Join(out, s.st.plain(" · ")) + "\n")
+	s.WriteString(line + "\n")
 }
 
 // noLines makes tablewriter align columns, and draw nothing.
