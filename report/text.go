@@ -188,6 +188,7 @@ func (s *sheet) list(l list) {
 			label := s.st.plain(x.Label)
 			lead += s.st.paint(strong(x.Tone), label) + " "
 			hang += strings.Repeat(" ", twwidth.Width(label)+1)
+			below += "  "
 		}
 		if x.Text != "" {
 			s.para(lead, hang, x.Text, "")

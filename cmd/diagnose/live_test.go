@@ -175,7 +175,7 @@ func TestProbe(t *testing.T) {
 	}{
 		{200, []string{"✓ allowed serviceAccount:", "seen", "as predicted, in probe of "}},
 		{403, []string{"✓ allowed serviceAccount:", "! 403 seen in probe of ", "had not propagated"}},
-		{302, []string{"302 seen in probe of ", "leads to https://elsewhere.example/, which was not followed"}},
+		{302, []string{"seen as predicted, in probe of ", "leads to https://elsewhere.example/, which was not followed"}},
 	} {
 		status = test.status
 		_, out, errs := run(t, env, "invoke", "orders", "--probe", "--token-file", token)
