@@ -97,15 +97,23 @@ func rests(v checks.Verdict) string {
 	if v.Decision == checks.Denied && v.Expected != nil && v.Expected.Author != "" {
 		s += " by " + v.Expected.Author
 	}
+	if v.Decision == checks.Undetermined {
+		return s + ": " + basis(v)
+	}
+	return s + ", " + basis(v)
+}
+
+// basis says what a decision rests on, in the same words in every format.
+func basis(v checks.Verdict) string {
 	switch n := len(v.Assumptions); {
 	case v.Decision == checks.Undetermined:
-		return s + ": not enough evidence"
+		return "not enough evidence"
 	case v.Basis == checks.Proven:
-		return s + ", certain: nothing unread could change this"
+		return "certain: nothing unread could change this"
 	case n == 1:
-		return s + ", likely: 1 thing was not checked (below)"
+		return "likely: 1 thing was not checked (below)"
 	default:
-		return fmt.Sprintf("%s, likely: %d things were not checked (below)", s, n)
+		return fmt.Sprintf("likely: %d things were not checked (below)", n)
 	}
 }
 
