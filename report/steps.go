@@ -135,7 +135,7 @@ func (r *reading) read(cs []checks.Command) []string {
 
 // lists are the members of a case that hold what several commands print, and
 // the jq program that puts it together.
-var lists = map[string]string{"roles.json": ".", "deny-policies.json": ".", "groups.json": "add"}
+var lists = map[string]string{"roles.json": ".", "deny-policies.json": "flatten", "groups.json": "add"}
 
 // kept is a command with the file that keeps its output. Commands that make
 // one file together are written in one line, that of the first.
@@ -145,21 +145,31 @@ func (r *reading) kept(c checks.Command, cs []checks.Command) string {
 		return Shell(c)
 	}
 	var same []string
+	note := ""
 	for _, x := range cs {
-		if x.Output == c.Output && !slices.Contains(same, Shell(x)) {
-			same = append(same, Shell(x))
+		if x.Output != c.Output {
+			continue
+		}
+		if x.Note != "" {
+			note = "  # " + Clean(x.Note)
+		}
+		x.Note = "" // behind the file, or the file would be a part of it
+		if line := Shell(x); !slices.Contains(same, line) {
+			same = append(same, line)
 		}
 	}
+	whole := Shell(c)
+	c.Note = ""
 	line := Shell(c)
 	if program, ok := lists[c.Output]; ok && len(same) > 1 {
 		line = "{ " + strings.Join(same, "; ") + "; } | jq -s " + Quote(program)
 	}
 	if by, ok := r.made[c.Output]; ok && by != line { // another command makes that file
-		return line
+		return whole
 	}
 	r.made[c.Output] = line
 	r.note([]string{"--" + flag, c.Output})
-	return line + " > " + Quote(c.Output)
+	return line + " > " + Quote(c.Output) + note
 }
 
 func (r *reading) note(flags []string) {
