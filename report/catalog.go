@@ -58,23 +58,6 @@ var confidences = map[checks.Confidence]string{
 	checks.Documented: "documented: stated in Google's documentation",
 }
 
-// Explain writes what one check asks, why, and where the rule stands.
-func Explain(w io.Writer, format string, g checks.Gate, c checks.Check, stories []string, st Style) error {
-	data := func() any { return checkJSON(g, c) }
-	return emit(w, format, data, func() *page {
-		p := &page{Title: c.ID}
-		name, where, _ := strings.Cut(place(g), ": ")
-		rows := facts{{Name: name, Values: []string{where}}, {Name: "known by", Values: []string{confidences[c.Confidence]}},
-			{Name: "source", Values: []string{c.Ref}}}
-		for _, s := range stories {
-			rows = append(rows, fact{Name: "example", Values: []string{"diagnose demo " + s}})
-		}
-		p.add(headline{Mark: mark{"·", "-", "check", neutral}, Label: c.ID, Text: c.Title},
-			paragraph{Text: strings.Join(strings.Fields(c.Doc), " ")}, rows)
-		return p
-	}, st)
-}
-
 // place says where a check stands: at a gate of invoke, or among the rules of
 // gate and scan, which refuse nothing.
 func place(g checks.Gate) string {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"strings"
 
@@ -9,7 +8,6 @@ import (
 
 	"diagnose/checks"
 	"diagnose/checks/rules"
-	"diagnose/fixtures"
 	"diagnose/internal/gcp"
 	"diagnose/report"
 )
@@ -20,24 +18,6 @@ func (a *app) checksCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			return a.print(func(w io.Writer, st report.Style) error {
 				return report.Checks(w, a.format, append(checks.Path(), ruleGates()...), st)
-			})
-		},
-	}
-}
-
-func (a *app) explainCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "explain ID", Short: "What does this check or rule mean, with its source", Args: cobra.ExactArgs(1),
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return checkIDs(), cobra.ShellCompDirectiveNoFileComp
-		},
-		RunE: func(_ *cobra.Command, args []string) error {
-			c, g, ok := find(args[0])
-			if !ok {
-				return hint(fmt.Errorf("no check or rule is named %q", args[0]), near(args[0], checkIDs()), "diagnose checks lists them all")
-			}
-			return a.print(func(w io.Writer, st report.Style) error {
-				return report.Explain(w, a.format, g, c, storiesOf(c.ID), st)
 			})
 		},
 	}
@@ -83,6 +63,15 @@ func find(id string) (checks.Check, checks.Gate, bool) {
 	return checks.Check{}, checks.Gate{}, false
 }
 
+// described completes names, each with its title.
+func described(list []report.Named) []string {
+	out := make([]string, len(list))
+	for i, n := range list {
+		out[i] = n.Name + "\t" + n.Title
+	}
+	return out
+}
+
 // near suggests the names that resemble one, or "" where none does.
 func near(name string, names []string) string {
 	out := gcp.Nearest(name, names, 4)
@@ -90,19 +79,4 @@ func near(name string, names []string) string {
 		return ""
 	}
 	return "did you mean " + strings.Join(out, ", ") + "?"
-}
-
-// storiesOf names up to three embedded stories that a check decides.
-func storiesOf(id string) []string {
-	var out []string
-	for _, name := range fixtures.Names() {
-		if story, err := fixtures.Read(name); err == nil && len(out) < 3 {
-			if s, err := story.Snapshot(); err == nil {
-				if cause, ok := checks.Judge(s, checks.Options{NoFixes: true}).Cause(); ok && cause.Check == id {
-					out = append(out, name)
-				}
-			}
-		}
-	}
-	return out
 }

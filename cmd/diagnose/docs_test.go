@@ -15,6 +15,7 @@ import (
 	"diagnose/internal/config"
 	"diagnose/internal/evidence"
 	"diagnose/internal/gather"
+	"diagnose/report"
 )
 
 var update = flag.Bool("update", false, "rewrite what the documentation takes from the program")
@@ -113,17 +114,42 @@ func permissionTable() string {
 // TestChecksDocument compares docs/checks.md with the checks.
 func TestChecksDocument(t *testing.T) {
 	var b strings.Builder
-	b.WriteString("# Checks\n\nThe gates of `diagnose invoke`, in the order of the request, and the questions of each. A check's title is its good answer.\n")
+	b.WriteString("# Checks\n\nThe gates of `diagnose invoke`, in the order of the request, and the questions of each, with a story in which it fails and one in which it passes. [Statuses](statuses.md) starts from what the caller sees.\n")
 	for _, g := range checks.Path() {
 		fmt.Fprintf(&b, "\n## %s\n", g.Name)
 		if g.Refuses != "" && g.Refuses != "–" {
 			fmt.Fprintf(&b, "\nRefuses with %s.\n", g.Refuses)
 		}
 		for _, c := range g.Checks {
-			fmt.Fprintf(&b, "\n### %s: %s\n\n%s\n\nKnown by: %s. Source: <%s>\n", c.ID, c.Title, c.Doc, c.Confidence, c.Ref)
+			fmt.Fprintf(&b, "\n### %s: %s\n\n%s\n\n", c.ID, c.Title, c.Doc)
+			e := explainCheck(g, c)
+			for _, x := range []struct {
+				word string
+				report.Example
+			}{{"Wrong", e.Wrong}, {"Right", e.Right}} {
+				if x.Story != "" {
+					fmt.Fprintf(&b, "- %s: %s `diagnose demo %s`\n", x.word, oneLine(x.Tells), x.Story)
+				}
+			}
+			fmt.Fprintf(&b, "\nKnown by: %s. Source: <%s>\n", c.Confidence, c.Ref)
 		}
 	}
-	written(t, "../../docs/checks.md", b.String())
+	written(t, "../../docs/checks.md", strings.ReplaceAll(b.String(), "\n\n\n", "\n\n"))
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// TestStatusesDocument compares docs/statuses.md with what explain says.
+func TestStatusesDocument(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# Statuses\n\nWhat a caller sees, who answers it, and why. `diagnose explain STATUS` prints the same.\n")
+	for _, topic := range checks.Topics() {
+		b.WriteString("\n")
+		if err := report.Explain(&b, "markdown", explainStatus(topic), report.Style{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	written(t, "../../docs/statuses.md", strings.ReplaceAll(b.String(), "## · ", "## "))
 }
 
 // TestRulesDocument compares docs/rules.md with the rules.

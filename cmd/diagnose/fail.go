@@ -9,22 +9,11 @@ import (
 	"diagnose/report"
 )
 
-// A wireError is an error as --format json has it.
-type wireError struct {
-	SchemaVersion string `json:"schemaVersion"`
-	Error         struct {
-		Message  string   `json:"message"`
-		Hints    []string `json:"hints"`
-		ExitCode int      `json:"exitCode"`
-	} `json:"error"`
-}
-
 // fail reports an error for people on stderr, and with --format json also as an
 // object on stdout, so that a program always reads JSON there. It returns the
 // exit code.
 func (a *app) fail(err error) int {
-	var out wireError
-	out.SchemaVersion, out.Error.Hints = report.SchemaVersion, []string{}
+	out := report.Failure{SchemaVersion: report.SchemaVersion, Error: report.Problem{Hints: []string{}}}
 	out.Error.Message, out.Error.ExitCode = report.Clean(err.Error()), exitUsage
 	var f *failure
 	if errors.As(err, &f) {

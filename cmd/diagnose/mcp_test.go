@@ -222,7 +222,7 @@ func TestHostileCalls(t *testing.T) {
 		{"judge_invocation", map[string]any{"target": "orders"}, "diagnose mcp --live"},
 		{"judge_invocation", map[string]any{"target": "/etc/passwd"}, "diagnose mcp --live"},
 		{"judge_invocation", map[string]any{"token": "x"}, "token"},
-		{"explain", map[string]any{"topic": "--output=" + out}, "no check or rule"},
+		{"explain", map[string]any{"topic": "--output=" + out}, "no check, rule"},
 		{"explain", map[string]any{"topic": "token-audiance"}, "did you mean token-audience?"},
 		{"judge_change", nil, "terraform show -json"},
 		{"judge_change", map[string]any{"document": "{"}, "cut off"},

@@ -178,7 +178,7 @@ func TestOutputDash(t *testing.T) {
 	c := command(t, "invoke", "demo:granted-proven", "-o", "-")
 	c.Dir = t.TempDir()
 	out, err := c.Output()
-	if err != nil || !strings.HasPrefix(string(out), "allowed") {
+	if err != nil || !strings.Contains(string(out), "allowed  serviceAccount:") {
 		t.Errorf("%v: %q", err, out)
 	}
 	if list, _ := os.ReadDir(c.Dir); len(list) > 0 {
@@ -198,7 +198,7 @@ func TestNoHome(t *testing.T) {
 		if home != "" {
 			c.Env = append(c.Env, home)
 		}
-		if out, err := c.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "allowed") {
+		if out, err := c.CombinedOutput(); err != nil || !strings.Contains(string(out), "allowed  serviceAccount:") {
 			t.Errorf("%s: %v: %s", home, err, out)
 		}
 	}

@@ -221,7 +221,7 @@ func (a *app) pipedAlone() []string {
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.invokeCommand(), a.tokenCommand(), a.whoCommand(), a.captureCommand(), a.gateCommand(), a.scanCommand(),
-		a.checksCommand(), a.explainCommand(), a.mcpCommand(), a.demoCommand(), a.versionCommand(), a.manCommand(),
+		a.checksCommand(), a.explainCommand(), a.mcpCommand(), a.demoCommand(), a.versionCommand(), a.manCommand(), a.schemaCommand(),
 	}
 }
 

@@ -1,4 +1,0 @@
-package report
-
-// SchemaVersion is the version of everything that is written as JSON.
-const SchemaVersion = schemaVersion
