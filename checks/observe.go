@@ -26,6 +26,21 @@ func (in *Invocation) observe(v *Verdict) *Observation {
 	return o
 }
 
+// Shows says what an observed answer shows of the invocation: one of the
+// container was allowed, and a refusal of the front end or of IAP denied. It is
+// Undetermined where nothing was observed, or who answered does not show.
+func (o *Observation) Shows() Decision {
+	switch {
+	case o == nil:
+		return Undetermined
+	case isContainer(o.Author):
+		return Allowed
+	case (o.Author == frontEnd || o.Author == iapAuthor) && (o.Status >= 400 || o.Author == iapAuthor):
+		return Denied
+	}
+	return Undetermined
+}
+
 // ofContainer are statuses that a container commonly has of its own, so that
 // one whose author does not show is no disagreement.
 var ofContainer = []int{http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusConflict,

@@ -19,8 +19,9 @@ func (a *app) captureCommand() *cobra.Command {
 		Short: "Save the live evidence as a case, secrets removed",
 		Long: `Save everything that invoke reads about a target as a case that invoke and who
 read again. Signatures, credentials, environment variables, secrets, images and
-build configuration are removed before anything is written; a token is kept as
-its decoded claims.`,
+build configuration are removed before anything is written. Of a token the
+decoded claims are kept and what became of its signature, and of a document that
+could not be read the reason.`,
 		Example: "  diagnose capture orders --region europe-west1 --token-file token.jwt -o orders.txtar --anonymize",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) != 1 {

@@ -41,7 +41,7 @@ func (a *app) invokeCommand() *cobra.Command {
 		if err := c.Context().Err(); err != nil {
 			return err
 		}
-		a.code = exitOf(v.Decision)
+		a.code = in.send.exit(v)
 		return a.print(func(w io.Writer, st report.Style) error { return report.Invoke(w, a.format, v, st) })
 	}
 	return c

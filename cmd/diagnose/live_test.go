@@ -178,7 +178,10 @@ func TestProbe(t *testing.T) {
 		{302, []string{"seen as predicted, in probe of ", "leads to https://elsewhere.example/, which was not followed"}},
 	} {
 		status = test.status
-		_, out, errs := run(t, env, "invoke", "orders", "--probe", "--token-file", token)
+		code, out, errs := run(t, env, "invoke", "orders", "--probe", "--token-file", token)
+		if want := map[int]int{200: 0, 403: 1, 302: 0}[status]; code != want {
+			t.Errorf("%d: exit %d, want %d", status, code, want)
+		}
 		text := strings.Join(strings.Fields(out+errs), " ")
 		for _, w := range test.want {
 			if !strings.Contains(text, w) {
@@ -194,6 +197,9 @@ func TestProbe(t *testing.T) {
 	}
 	if code, _, errs := run(t, env, "invoke", "orders", "--probe", "--url=https://elsewhere.example/", "--token-file", token); code != 3 || !strings.Contains(errs, "is sent only to hosts of the target") {
 		t.Errorf("another host: exit %d: %s", code, errs)
+	}
+	if code, _, errs := run(t, env, "invoke", "orders", "--probe", "--principal=user:ann@example.com"); code != 2 || asked != 3 || !strings.Contains(errs, "no token of user:ann@example.com to send") {
+		t.Errorf("a principal without a token: exit %d: %s", code, errs)
 	}
 	if code, _, errs := run(t, env, "invoke", "orders", "--token-file", token); code != 0 || asked != 3 {
 		t.Errorf("without --probe: exit %d, %d requests: %s", code, asked, errs)

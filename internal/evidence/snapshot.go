@@ -50,6 +50,9 @@ type Snapshot struct {
 	// for that does not say it itself: a sentence each.
 	Notes []string
 
+	// Domain is the domain of one's own that a domain mapping was found to lead
+	// from to the target, "" where none was.
+	Domain string
 	// Guessed says which parts of the target nobody named and nothing that was
 	// read confirms: a clause each, as that its project is that of gcloud's
 	// configuration. A verdict rests on them.

@@ -178,6 +178,9 @@ func (c *collector) collect(ctx context.Context, t Target) (evidence.Snapshot, e
 	}
 	c.prune(&s, t, place)
 	s.Guessed = guessed(t, s)
+	if t.custom {
+		s.Domain = t.URL.Host // find goes by the mappings alone
+	}
 	return s, nil
 }
 

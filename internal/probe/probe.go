@@ -37,6 +37,12 @@ type Options struct {
 // A Result is the answer to a probe.
 type Result struct {
 	Response evidence.Response
+	// Failed says why there was no answer, "" where there was one: no connection,
+	// no TLS, no answer in time. It is what a caller of the same place would see.
+	Failed string
+	// Sent is the request as it was sent. The token of the snapshot is blanked out
+	// in it.
+	Sent     evidence.Request
 	URL      string // what was asked, without its query
 	Method   string
 	Duration time.Duration
@@ -48,13 +54,14 @@ type Result struct {
 }
 
 // Send sends the request of the snapshot, with its token, and returns the
-// answer. Its errors hold no token.
+// answer. Its errors say why nothing was sent, or that ctx was cancelled; they
+// hold no token.
 func Send(ctx context.Context, s evidence.Snapshot, o Options) (Result, error) {
 	u, err := address(s, o.Hosts)
 	if err != nil {
 		return Result{}, err
 	}
-	token := tokenOf(s)
+	token := Token(s)
 	if token != "" && u.Scheme != "https" {
 		return Result{}, errors.New("probe: a token is sent over https only")
 	}
@@ -69,12 +76,17 @@ func Send(ctx context.Context, s evidence.Snapshot, o Options) (Result, error) {
 	}
 	start := time.Now()
 	resp, err := client(o).Do(req)
-	if err != nil {
-		return Result{}, failure(u, err, token)
+	r := Result{URL: u.Scheme + "://" + u.Host + u.EscapedPath(), Method: req.Method, Sent: asSent(s, u, req.Method, token)}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return Result{}, fmt.Errorf("probe: %w", context.Canceled)
+	case err != nil:
+		r.Duration, r.Failed = time.Since(start), failure(u, err, token)
+		return r, nil
 	}
 	defer resp.Body.Close()
 	body, cut, err := bounded.Head(resp.Body, maxBody)
-	r := Result{URL: u.Scheme + "://" + u.Host + u.EscapedPath(), Method: req.Method, Duration: time.Since(start)}
+	r.Duration = time.Since(start)
 	switch {
 	case cut:
 		r.Cut = fmt.Sprintf("only the first %d KiB were read", maxBody>>10)
@@ -103,6 +115,9 @@ func address(s evidence.Snapshot, more []string) (*url.URL, error) {
 		if sameHost(u, o) && sameFunction(o, u) {
 			return u, nil
 		}
+	}
+	if s.Domain != "" && strings.EqualFold(s.Domain, u.Host) {
+		return u, nil
 	}
 	if slices.ContainsFunc(more, func(h string) bool { return strings.EqualFold(h, u.Host) || strings.EqualFold(h, u.Hostname()) }) {
 		return u, nil
@@ -155,7 +170,8 @@ func ownURLs(s evidence.Snapshot) []*url.URL {
 	return out
 }
 
-func tokenOf(s evidence.Snapshot) string {
+// Token is the token that a probe of the snapshot sends, "" where it has none.
+func Token(s evidence.Snapshot) string {
 	sel := credential.FromHeaders(s.Request.Or(evidence.Request{}).Headers)
 	if t := sel.Credential.ForRequest(); t != "" && !sel.Redacted {
 		return t
@@ -193,6 +209,24 @@ func request(ctx context.Context, s evidence.Snapshot, u *url.URL, token string,
 	return req, nil
 }
 
+// asSent is the request that was sent, with every header that it had. A probe
+// knows that it sent no credential.
+func asSent(s evidence.Snapshot, u *url.URL, method, token string) evidence.Request {
+	r := s.Request.Or(evidence.Request{})
+	r.URL, r.Method = u, method
+	headers := http.Header{}
+	for name, values := range r.Headers {
+		if !slices.Contains(hop, http.CanonicalHeaderKey(name)) {
+			headers[name] = values
+		}
+	}
+	if token != "" && credential.FromHeaders(headers).Header == "" {
+		headers[credential.Authorization] = []string{"Bearer [redacted]"}
+	}
+	r.Headers = headers
+	return r
+}
+
 func client(o Options) *http.Client {
 	transport := o.Transport
 	if transport == nil {
@@ -204,18 +238,16 @@ func client(o Options) *http.Client {
 	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-func failure(u *url.URL, err error, token string) error {
+// failure says why there was no answer.
+func failure(u *url.URL, err error, token string) string {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("probe: %s did not answer in time", u.Host)
-	}
-	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("probe: %w", context.Canceled)
+		return u.Host + " did not answer in time"
 	}
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err // without the URL and its query
 	}
-	return errors.New("probe: " + u.Host + ": " + hide(err.Error(), token))
+	return u.Host + " gave no answer: " + hide(err.Error(), token)
 }
 
 // headers drops what a server sets for the caller alone.

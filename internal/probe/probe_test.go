@@ -98,7 +98,7 @@ func TestAnswersOfTheFrontEnd(t *testing.T) {
 	}{
 		{"ann@example.com", "/x", 200, checks.Agrees, checks.Allowed},
 		{"nobody@example.com", "/x", 403, checks.Agrees, checks.Denied},
-		{"", "/x", 403, checks.Agrees, checks.Undetermined},
+		{"", "/x", 403, checks.Agrees, checks.Denied},                        // it knows that it sent no credential
 		{"stranger@example.com", "/x", 401, checks.Disagrees, checks.Denied}, // 403 is expected
 		{"ann@example.com", "/healthz", 404, checks.Agrees, checks.Denied},
 	} {
@@ -111,9 +111,10 @@ func TestAnswersOfTheFrontEnd(t *testing.T) {
 		if r.Response.Status != test.status {
 			t.Errorf("%s %s: status %d, want %d", test.email, test.path, r.Response.Status, test.status)
 		}
+		s.Request = evidence.Known(r.Sent, evidence.Source{Document: "probe of " + r.URL})
 		s.Response = evidence.Known(r.Response, evidence.Source{Document: "probe of " + r.URL})
 		v := checks.Judge(s, checks.Options{})
-		if test.email != "" && (v.Observed == nil || v.Observed.Agrees != test.agrees || v.Decision != test.decision) {
+		if (v.Observed == nil || v.Observed.Agrees != test.agrees || v.Decision != test.decision) || v.Observed.Shows() != (map[bool]checks.Decision{true: checks.Allowed, false: checks.Denied}[test.status == 200]) {
 			t.Errorf("%s %s: %s, observed %+v", test.email, test.path, v.Decision, v.Observed)
 		}
 		if text := fmt.Sprint(r); strings.Contains(text, "eyJ") || strings.Contains(text, "cookie-canary") {
@@ -171,8 +172,8 @@ func TestMisbehaviour(t *testing.T) {
 		if d := time.Since(start); d > 3*time.Second {
 			t.Errorf("%s: took %s", name, d)
 		}
-		if (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
-			t.Errorf("%s: %v, want %q", name, err, test.err)
+		if err != nil || !strings.Contains(r.Failed, test.err) || (r.Failed == "") != (test.err == "") {
+			t.Errorf("%s: %v, %q, want %q", name, err, r.Failed, test.err)
 		}
 		if !strings.Contains(r.Cut, test.cut) || len(r.Response.Body) > 64<<10 {
 			t.Errorf("%s: cut %q after %d bytes", name, r.Cut, len(r.Response.Body))
@@ -233,8 +234,8 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 	srv, o := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	s := snapshot(t, srv.URL, "/?key=query-canary", "ann@example.com")
 	srv.Close()
-	_, err := probe.Send(t.Context(), s, o)
-	if err == nil || strings.Contains(err.Error(), "eyJ") || strings.Contains(err.Error(), "canary") {
-		t.Errorf("%v", err)
+	r, err := probe.Send(t.Context(), s, o)
+	if err != nil || !strings.Contains(r.Failed, "gave no answer") || strings.Contains(r.Failed, "eyJ") || strings.Contains(r.Failed, "canary") {
+		t.Errorf("%v, %q", err, r.Failed)
 	}
 }
