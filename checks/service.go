@@ -41,7 +41,11 @@ answer is 429, 500 or 503, and the request log explains it. Access was not refus
 		case cond.GetState() == runpb.Condition_CONDITION_FAILED && svc.GetLatestReadyRevision() != "":
 			return warn("the last deployment failed, but an earlier revision serves: "+cond.GetMessage(), src)
 		case cond.GetState() == runpb.Condition_CONDITION_FAILED:
-			f := fail("the service has no serving revision: "+cond.GetMessage(), Answer{Status: 503, Also: []int{404, 500}}, src)
+			message := "the service has no serving revision"
+			if m := cond.GetMessage(); m != "" {
+				message += ": " + m
+			}
+			f := fail(message, Answer{Status: 503, Also: []int{404, 500}}, src)
 			return withFixes(f, in.deployRevision())
 		case cond.GetState() != runpb.Condition_CONDITION_SUCCEEDED:
 			return warn("a deployment is under way", src)

@@ -36,9 +36,11 @@ func (in *Invocation) otherServices() []possibility {
 		suppose("the service has a serving revision", func(s *runpb.Service) {
 			s.TerminalCondition, s.LatestReadyRevision = &runpb.Condition{State: runpb.Condition_CONDITION_FAILED}, ""
 		}),
-		suppose(in.host.Name+" is the service's host", func(s *runpb.Service) {
+	}
+	if in.host.Name != "" {
+		out = append(out, suppose(in.host.Name+" is the service's host", func(s *runpb.Service) {
 			s.Uri, s.Urls = "https://other-zz99zz99zz-ew.a.run.app", []string{"https://other-zz99zz99zz-ew.a.run.app"}
-		}),
+		}))
 	}
 	for _, aud := range in.sent.credential.Claims.Audience {
 		out = append(out, suppose("the service does not have the token's audience as a custom audience", func(s *runpb.Service) { s.CustomAudiences = []string{aud} }))

@@ -26,7 +26,7 @@ func (x *Index) door(t *target) iam.Door { return x.doorFor(t, false) }
 func (x *Index) publicDoor(t *target) iam.Door { return x.doorFor(t, !t.behind()) }
 
 func (x *Index) doorFor(t *target, public bool) iam.Door {
-	d := iam.Door{Gone: t.Deleted == estate.Yes, Invoke: x.question(t, t.name, t.permission(), public), IAPOn: stateOf(t.IAP)}
+	d := iam.Door{Gone: t.gone(), Invoke: x.question(t, t.name, t.permission(), public), IAPOn: stateOf(t.IAP)}
 	d.Invoke.CheckOff = stateOf(t.Check.Not())
 	if t.Gen1 {
 		d.IAPOn, d.Invoke.CheckOff = iam.NotGranted, iam.NotGranted

@@ -18,7 +18,7 @@ through; give its service agent its own grant before you turn the check on.`,
 	Run: func(x *Index) []Finding {
 		var out []Finding
 		for _, t := range x.order {
-			if t.Gen1 || t.Check != estate.No {
+			if t.Gen1 || t.gone() || t.Check != estate.No {
 				continue
 			}
 			f := aboutTarget(t, "anyone may invoke %s: its invoker IAM check is off", shortName(t.name))

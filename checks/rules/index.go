@@ -254,6 +254,9 @@ func (x *Index) count() {
 		door := x.publicDoor(t)
 		t.anyone = door.Admit(iam.Anonymous())
 		t.public = door.FromInternet(t.anyone)
+		if t.gone() {
+			continue
+		}
 		for _, n := range t.above() {
 			n.all++
 			switch {
@@ -270,17 +273,25 @@ func (x *Index) count() {
 	}
 }
 
+// gone reports whether a target was deleted, so that nobody invokes it.
+func (t *target) gone() bool { return t.Deleted == estate.Yes }
+
 // open reports whether anyone may invoke a target, from the internet.
 func (t *target) open() bool { return t.public.State == iam.Granted }
 
 // free reports whether those whom ingress lets through need no credential.
 func (t *target) free() bool { return t.anyone.State == iam.Granted }
 
-// eachGrant goes through the grants in the order in which they were read.
+// eachGrant goes through the grants in the order in which they were read. One
+// on a service that was deleted grants nothing any more.
 func (x *Index) eachGrant() iter.Seq[*grant] {
 	return func(yield func(*grant) bool) {
 		for i := range x.grants {
-			if !yield(&x.grants[i]) {
+			g := &x.grants[i]
+			if g.kind != onNode && g.target != nil && g.target.gone() {
+				continue
+			}
+			if !yield(g) {
 				return
 			}
 		}
