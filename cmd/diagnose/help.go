@@ -29,7 +29,7 @@ var flagGroups = []struct {
 	{"What was observed", []string{"response", "log"}},
 	{"A live target", []string{"project", "region", "scope", "impersonate-service-account", "quota-project", "timeout", "read-time", "resume", "offline"}},
 	{"Send the request", []string{"probe", "probe-host", "probe-body", "probe-timeout"}},
-	{"What is judged", []string{"export", "complete", "only-new", "target", "exclude", "var", "var-file", "config"}},
+	{"What is judged", []string{"each", "export", "complete", "only-new", "target", "exclude", "var", "var-file", "config"}},
 	{"What fails", []string{"strict", "fail-on", "allow-unknown", "baseline", "write-baseline", "report-only"}},
 	{"The report", []string{"format", "output", "color", "quiet", "verbose", "write-expectations", "help"}},
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -28,7 +29,14 @@ func (a *app) invokeCommand() *cobra.Command {
 	in.liveFlags(c)
 	in.probeFlags(c)
 	c.Flags().BoolVar(&opts.Strict, "strict", false, "accept no assumption: answer undetermined instead")
+	each := c.Flags().String("each", "", "judge each case in this `FOLDER` or .ndjson file, and write one line of JSON for each")
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if *each != "" {
+			if len(args) > 0 || in.any() {
+				return errors.New("--each names all that is judged: give no other evidence with it")
+			}
+			return a.each(c.Context(), *each, opts)
+		}
 		s, err := in.snapshot(c.Context(), args)
 		if err != nil {
 			return err
