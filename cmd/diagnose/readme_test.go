@@ -24,7 +24,7 @@ func TestScreenshot(t *testing.T) {
 	if errs.Len() > 0 {
 		t.Fatal(errs.String())
 	}
-	written(t, "../../docs/screenshot.svg", picture("$ "+shownCommand+"\n"+out.String()))
+	written(t, "../../docs/screenshot.svg", picture("$ "+shownCommand+"\n"+strings.ReplaceAll(out.String(), " --color=always", "")))
 }
 
 const (
@@ -40,7 +40,7 @@ func picture(text string) string {
 	width := pictureColumns*8 + 40
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img">`+"\n", width, height, width, height)
 	fmt.Fprintf(&b, `<rect width="100%%" height="100%%" rx="8" fill="#1e1e2e"/>`+"\n")
-	b.WriteString(`<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" font-size="13.3" fill="#d9e0ee" xml:space="preserve">` + "\n")
+	b.WriteString(`<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" font-size="13.3" fill="#d9e0ee">` + "\n")
 	for i, l := range lines {
 		fmt.Fprintf(&b, `<text x="20" y="%d">%s</text>`+"\n", (i+2)*lineHeight, colored(l))
 	}
@@ -70,7 +70,8 @@ func colored(line string) string {
 		columns += utf8.RuneCountInString(text)
 		if text != "" {
 			b.WriteString("<tspan" + style + ">")
-			_ = xml.EscapeText(&b, []byte(text)) // a builder takes everything
+			text = strings.ReplaceAll(text, " ", "\u00a0") // which no browser drops
+			_ = xml.EscapeText(&b, []byte(text))           // a builder takes everything
 			b.WriteString("</tspan>")
 		}
 		if at == nil {
