@@ -3,6 +3,7 @@ package checks
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -133,7 +134,10 @@ func (in *Invocation) causes403(o *Observation) []candidate {
 // missingCredential: the front end writes one page, and logs one text, for no
 // credential and for a known caller without the role.
 func (in *Invocation) missingCredential() []candidate {
+	entry := cmp.Or(in.seen.entry, in.seen.twin)
 	switch {
+	case entry != nil && entry.Method == http.MethodOptions:
+		return []candidate{surely(credentialPresent, "the refused request is a CORS preflight (OPTIONS), which never has a credential")}
 	case in.sent.supposed && in.request.Principal != "":
 		return []candidate{surely(credentialPresent, "the caller sent no ID token, or the token of someone else: "+
 			"a 403 looks the same for a missing role", in.gatherCaller()...)}

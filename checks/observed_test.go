@@ -165,6 +165,11 @@ content-type: application/json
 "textPayload":"The request was not authorized to invoke this service.",
 "httpRequest":{"requestUrl":"https://orders-ab12cd34ef-ew.a.run.app/items","status":401,"userAgent":"okhttp/4.9"}}
 `,
+	"preflight log": `-- log.json --
+{"logName":"projects/shop/logs/run.googleapis.com%2Frequests","timestamp":"2026-11-23T12:00:00Z",
+"textPayload":"The request was not authenticated. Either allow unauthenticated invocations",
+"httpRequest":{"requestMethod":"OPTIONS","requestUrl":"https://orders-ab12cd34ef-ew.a.run.app/items","status":403}}
+`,
 	"removed": `-- log.json --
 [{"logName":"projects/shop/logs/cloudaudit.googleapis.com%2Factivity","timestamp":"2026-11-23T11:00:00Z",
 "protoPayload":{"methodName":"google.cloud.run.v1.Services.SetIamPolicy","resourceName":"namespaces/shop/services/orders",
@@ -245,6 +250,8 @@ func TestObservedSituations(t *testing.T) {
 		{"service, private, mover, gateway 401", checks.Denied, "answer-origin", "the API gateway", "", ""},
 		{"service, private, mover, api 403", checks.Allowed, "", "a Google API", "a Google API wrote", grant},
 		{"service, private, mover, balancer log", checks.Allowed, "", "", "", ""},
+		{"service, private, preflight log", checks.Undetermined, "credential-present", "Google's front end", "CORS preflight (OPTIONS)", "sent no"},
+		{"service, private, whole, mover, preflight log", checks.Allowed, "", "Google's front end", "CORS preflight (OPTIONS)", "sent no"},
 		{"service, private, mover, mixed log", checks.Allowed, "", "Google's front end", "the caller sent no ID token", "authorized"},
 	}
 	for _, tt := range tests {
