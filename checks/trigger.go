@@ -218,6 +218,9 @@ roles/iam.serviceAccountTokenCreator. Without either no event arrives, and the s
 	if d.State == iam.Granted {
 		return pass("Pub/Sub's service agent has "+d.Binding.Role, in.cite(d.Binding))
 	}
+	if d.Way == iam.ByDenyRule {
+		return fail("a deny policy keeps Pub/Sub's service agent from minting tokens: "+d.Denial.Name, Answer{Status: 403}, in.DenyPolicies.Source)
+	}
 	if p, ok := in.accountPolicy(in.triggerMember()); ok && in.letsMint(p, agent) {
 		return pass("the policy of the trigger's service account lets Pub/Sub's service agent mint its tokens", in.Accounts.Source)
 	}

@@ -88,7 +88,7 @@ func (q Query) binding(b *iampb.Binding) BindingAccess {
 	x := BindingAccess{Role: b.GetRole(), Membership: NotGranted}
 	x.Carries, x.CarriesReason = q.Roles.Carries(b.GetRole(), q.Permission)
 	for _, s := range b.GetMembers() {
-		st, why := ParseMember(s).matches(q.Identity, q.Groups)
+		st, why := q.covers(ParseMember(s))
 		if st == Granted || st == Unknown && x.Membership != Granted || x.MembershipReason == "" && x.Membership == NotGranted {
 			if rankOf(st) >= rankOf(x.Membership) {
 				x.Membership, x.MembershipReason, x.Member = st, why, s

@@ -203,7 +203,7 @@ func (q Question) allowed(d *Decision) {
 	switch d.Access.State {
 	case Granted:
 		d.State, d.Way, d.Binding = Granted, ByBinding, d.Access.first(Granted)
-		if _, ok := deniable[q.Permission]; ok && !q.DenyRead {
+		if _, ok := deniable[q.Permission]; ok && !q.DenyRead && invokes(q.Permission) {
 			d.Open = []Open{{DenyDocuments, "", "deny policies were not read", true}}
 		}
 		return
@@ -351,7 +351,7 @@ func (q Question) holdingsOf(b *iampb.Binding) []Holding {
 	out := make([]Holding, 0, len(b.GetMembers()))
 	for k, s := range b.GetMembers() {
 		m := ParseMember(s)
-		can, cannot := m.CanPresentIDToken()
+		can, cannot := q.mayUse(m)
 		h := Holding{Index: k, Role: b.GetRole(), Member: m, Condition: cond}
 		h.State = both(both(carries, can), cond.State)
 		switch h.State {
@@ -378,7 +378,7 @@ func (q Question) deny(h *Holding) {
 	h.Denial = asked.Deny(q.Deny)
 	switch {
 	case h.Denial.State == NotDenied:
-	case h.Denial.State == Denied && h.Member.Kind != AllUsers:
+	case h.Denial.State == Denied && (h.Member.Kind != AllUsers || !invokes(q.Permission)):
 		h.May, h.Reason = NotGranted, "denied by "+h.Denial.Name+": "+h.Denial.Reason
 	case h.Denial.State == Denied:
 		h.May, h.Reason = Unknown, fmt.Sprintf("%s covers everyone; Google does not document whether it stops a "+

@@ -36,10 +36,20 @@ type Denial struct {
 // deniable is how deny policies name the permissions that they can deny. The
 // invocation of a gen1 function is not among them:
 // https://docs.cloud.google.com/iam/docs/deny-permissions-support.
-var deniable = map[string]string{
-	RunInvoke:    "run.googleapis.com/routes.invoke",
-	AccessViaIAP: "iap.googleapis.com/webServiceVersions.accessViaIAP",
-}
+var deniable = func() map[string]string {
+	out := map[string]string{
+		RunInvoke:    "run.googleapis.com/routes.invoke",
+		AccessViaIAP: "iap.googleapis.com/webServiceVersions.accessViaIAP",
+	}
+	for _, p := range Becoming() {
+		service, rest, _ := strings.Cut(p, ".")
+		if service == "resourcemanager" {
+			service = "cloudresourcemanager"
+		}
+		out[p] = service + ".googleapis.com/" + rest
+	}
+	return out
+}()
 
 // Deniable reports whether deny policies can deny a permission.
 func Deniable(permission string) bool { return deniable[permission] != "" }
@@ -141,7 +151,7 @@ func (q Query) principals(list []string) (State, string, string) {
 	state, by, why := NotGranted, "", ""
 	for _, s := range list {
 		m := ParseMember(s)
-		st, w := m.matches(q.Identity, q.Groups)
+		st, w := q.covers(m)
 		switch {
 		case st == Granted:
 			return Granted, s, ""
