@@ -142,6 +142,7 @@ func (e *Estate) Add(o *Estate) {
 	e.Callers = append(e.Callers, o.Callers...)
 	e.Domains = append(e.Domains, o.Domains...)
 	e.Fronts = append(e.Fronts, o.Fronts...)
+	e.Accounts = append(e.Accounts, o.Accounts...)
 	e.Unread = append(e.Unread, o.Unread...)
 	e.Lost = append(e.Lost, o.Lost...)
 	if e.Groups == nil {

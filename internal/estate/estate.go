@@ -27,6 +27,7 @@ type Estate struct {
 	Domains  []AllowedMembers
 	Fronts   []Front
 	Groups   map[string][]string // by member string; a listed entry is complete
+	Accounts []Account
 	Unread   []Unread
 	Lost     []Lost // what a plan takes away with what it replaces
 
@@ -195,6 +196,15 @@ type Binding struct {
 // A Deny is one deny policy.
 type Deny struct {
 	Policy *denypb.Policy
+}
+
+// An Account is a service account. One that is in no list may exist all the
+// same.
+type Account struct {
+	Name     string // full resource name, with its e-mail or its unique ID
+	Email    string // in lower case
+	Disabled bool   // nobody gets a token of it
+	Where    Where
 }
 
 // A Caller is a configured caller and where it is configured.

@@ -16,7 +16,7 @@ import (
 var types = []string{
 	gcp.ServiceAsset, gcp.FunctionAsset, gcp.Gen1FunctionAsset, gcp.ProjectAsset, gcp.FolderAsset, gcp.OrganizationAsset,
 	gcp.RoleAsset, gcp.TriggerAsset, gcp.JobAsset, gcp.SubscriptionAsset, gcp.QueueAsset, gcp.BackendServiceAsset,
-	gcp.RegionBackendServiceAsset, gcp.EndpointGroupAsset,
+	gcp.RegionBackendServiceAsset, gcp.EndpointGroupAsset, gcp.ServiceAccountAsset,
 }
 
 // matters reports whether assets of a type are read.

@@ -31,6 +31,7 @@ type batch struct {
 	roles   []stamped[*adminpb.Role]
 	deny    []stamped[estate.Deny]
 	fronts  []stamped[estate.Front]
+	users   []stamped[estate.Account]
 	gone    map[string]stamp // assets that were deleted
 	pages   []page
 
@@ -96,6 +97,8 @@ func (b *batch) addData(a asset, w estate.Where) error {
 		return b.addNode(a, w)
 	case gcp.RoleAsset:
 		return b.addRole(a, at)
+	case gcp.ServiceAccountAsset:
+		return b.addAccount(a, at)
 	case gcp.BackendServiceAsset, gcp.RegionBackendServiceAsset, gcp.EndpointGroupAsset:
 		b.addFront(a, at)
 	case gcp.DenyPolicyAsset:
@@ -169,8 +172,9 @@ func withName(a asset) []byte {
 	return out
 }
 
-// asked are the permissions that the way through IAP and IAM asks for.
-var asked = []string{iam.RunInvoke, iam.FunctionsInvoke, iam.AccessViaIAP}
+// asked are the permissions that the way through IAP and IAM asks for, and
+// those by which one becomes an account that has them.
+var asked = append(iam.Becoming(), iam.RunInvoke, iam.FunctionsInvoke, iam.AccessViaIAP)
 
 // relevant keeps of a role's permissions those that are asked about.
 func relevant(permissions []string) []string {
@@ -380,7 +384,7 @@ func (b *batch) addPolicy(a asset, w estate.Where) error {
 	switch a.kind {
 	case gcp.ServiceAsset, gcp.FunctionAsset, gcp.Gen1FunctionAsset:
 		inProject = true
-	case gcp.ProjectAsset, gcp.FolderAsset, gcp.OrganizationAsset:
+	case gcp.ProjectAsset, gcp.FolderAsset, gcp.OrganizationAsset, gcp.ServiceAccountAsset:
 	default:
 		return nil
 	}
