@@ -123,6 +123,16 @@ type (
 		Suppressed       bool         `json:"suppressed"`
 		SuppressedReason string       `json:"suppressedReason,omitempty"`
 		Unknown          bool         `json:"unknown,omitempty"`
+		Members          []string     `json:"members,omitempty"`
+		Path             []wireStep   `json:"path,omitempty"`
+	}
+	// wireStep is one binding on the way of grant-indirect.
+	wireStep struct {
+		Principal  string `json:"principal"`
+		Permission string `json:"permission"`
+		Role       string `json:"role"`
+		On         string `json:"on"`
+		Account    string `json:"account,omitempty"`
 	}
 	// wireReach is a number, or "unknown".
 	wireReach struct {
@@ -185,9 +195,13 @@ func ruleFinding(x rules.Finding) wireRuleFinding {
 		Rule: x.Rule, Severity: x.Severity.String(), Resource: x.Resource, ResourceType: x.ResourceType, Role: x.Role, Member: x.Member, GrantedOn: x.GrantedOn,
 		Condition: x.Condition, Reach: wireReach{"unknown"}, Message: x.Message, Location: wireLocation(x.Where), Fixes: []wireFix{}, Fingerprint: x.Fingerprint,
 		Suppressed: x.Suppressed != "", SuppressedReason: x.Suppressed, Unknown: x.Unknown,
+		Members: x.Members,
 	}
 	if x.Reach.Known {
 		out.Reach.Services = x.Reach.Services
+	}
+	for _, s := range x.Path {
+		out.Path = append(out.Path, wireStep(s))
 	}
 	for _, fix := range x.Fixes {
 		out.Fixes = append(out.Fixes, fixJSON(fix))

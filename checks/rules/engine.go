@@ -15,7 +15,7 @@ import (
 
 // Rules lists every rule.
 func Rules() []Rule {
-	return slices.Concat(broadRules, exposureRules, ineffectiveRules, callerRules, changeRules)
+	return slices.Concat(broadRules, exposureRules, ineffectiveRules, callerRules, changeRules, indirectRules)
 }
 
 // Find returns the rule with an ID.

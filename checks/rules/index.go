@@ -40,6 +40,11 @@ type Index struct {
 	before    *Index
 	held      map[string]map[string]estate.Where // holders of nodes
 	steps     int                                // taken where what is here is compared with each other
+
+	ids      map[string]string // project ID to number; nil until asked
+	emails   map[string]string // of service accounts by full name, where that has another ID
+	disabled map[string]bool   // service accounts by e-mail
+	graph    *becoming         // who can become which account; nil until asked
 }
 
 // A place is where a thing stands in configuration: two things at one place
@@ -75,10 +80,11 @@ type target struct {
 type facts struct {
 	roles  iam.Roles
 	groups iam.Groups
+	rights map[string]given // by role, filled as they are asked for
 }
 
 func newIndex(e *estate.Estate, o Options) *Index {
-	return indexWith(e, o, facts{iam.NewRoles(e.Roles), iam.NewGroups(e.Groups)})
+	return indexWith(e, o, facts{iam.NewRoles(e.Roles), iam.NewGroups(e.Groups), map[string]given{}})
 }
 
 func indexWith(e *estate.Estate, o Options, shared facts) *Index {
@@ -88,9 +94,10 @@ func indexWith(e *estate.Estate, o Options, shared facts) *Index {
 		addresses: map[place]*target{}, functions: map[string]*target{}, hosts: map[string][]*target{},
 		policies: map[string][]*estate.Policy{}, granted: map[string][]int{}, layers: map[layerKey]iam.Layer{},
 		rosters: map[*iampb.Policy]*iam.Roster{}, held: map[string]map[string]estate.Where{},
-		joints: make(map[*estate.Policy]joint, len(e.Policies)),
+		joints: make(map[*estate.Policy]joint, len(e.Policies)), emails: map[string]string{}, disabled: map[string]bool{},
 	}
 	x.readNodes()
+	x.readAccounts()
 	for i := range e.Targets {
 		x.addTarget(&e.Targets[i])
 	}

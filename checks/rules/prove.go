@@ -206,6 +206,15 @@ func (x *Index) scope(f *Finding) *estate.Estate {
 			}
 		}
 	}
+	if f.way != nil {
+		more, above := x.graph.along(*f.way, e)
+		keys = append(keys, more...)
+		for _, n := range above {
+			if !slices.Contains(nodes, n) {
+				nodes = append(nodes, n)
+			}
+		}
+	}
 	for _, n := range nodes {
 		keys = append(keys, nodeKey(n))
 		if n.self != nil {

@@ -60,20 +60,25 @@ type Finding struct {
 	ResourceType string // "run.googleapis.com/Service"
 	Role         string
 	Member       string
-	GrantedOn    string // full resource name of what carries the binding
-	Condition    string // its expression
+	Members      []string // all that it is about, where they are more than Member; nil where that is all
+	GrantedOn    string   // full resource name of what carries the binding
+	Condition    string   // its expression
 	Reach        Reach
 	Node         string // the Exposure that it counts for, "projects/shop", "" where unknown
 	Message      string // one sentence: what is granted, what follows
-	Where        estate.Where
-	Fixes        []checks.Fix
-	Fingerprint  string // stable across runs, machines and line numbers
-	Suppressed   string // the reason of the ignore that covers it, "" where none does
-	Unknown      bool   // it may be so: it rests on a value that is not known
+	// Path is, for grant-indirect alone, the way from Member to the account
+	// that may invoke.
+	Path        []Step
+	Where       estate.Where
+	Fixes       []checks.Fix
+	Fingerprint string // stable across runs, machines and line numbers
+	Suppressed  string // the reason of the ignore that covers it, "" where none does
+	Unknown     bool   // it may be so: it rests on a value that is not known
 
 	target  *target         // what it is about, nil where it is about a node or what is not known
 	place   *node           // the node that it is about, or is below of
 	key     string          // the name of the policy that it is about, "" where none
+	way     *way            // how Member comes to invoke, for grant-indirect alone
 	propose func() []repair // its fixes, not proved yet; nil where there are none
 }
 

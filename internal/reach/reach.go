@@ -99,11 +99,14 @@ type node struct {
 // A Graph says who holds which rights where. Places come first, then grants.
 type Graph struct {
 	places  []node
-	grants  [][]Grant     // by principal
-	sets    [][]Principal // by principal: the sets that it is in
-	homes   []Place       // by principal: the place of an account, else Nowhere
-	below   []Principal   // the accounts that matter, those below a place side by side
+	grants  [][]Grant      // by principal
+	sets    [][]membership // by principal: the sets that it is in
+	homes   []Place        // by principal: the place of an account, else Nowhere
+	below   []Principal    // the accounts that matter, those below a place side by side
 	settled bool
+	// Order, if not nil, puts places of one parent in order, so that of two
+	// ways that are as long the same one is found whatever came first.
+	Order func(a, b Place) int
 	// Matters says whether an account is worth a visit although it holds no
 	// right: it may invoke something. nil: every account.
 	Matters func(Principal) bool
@@ -138,8 +141,16 @@ func (g *Graph) AddAccount(p Principal, at Place) {
 // Home is the place of an account, Nowhere of other principals.
 func (g *Graph) Home(p Principal) Place { return g.homes[p] }
 
-// Join says that a principal is in a set, so that it has what the set has.
-func (g *Graph) Join(p, set Principal) { g.sets[p] = append(g.sets[p], set) }
+type membership struct {
+	set  Principal
+	sure bool
+}
+
+// Join says that a principal is in a set, or may be, so that it has what the
+// set has.
+func (g *Graph) Join(p, set Principal, sure bool) {
+	g.sets[p] = append(g.sets[p], membership{set, sure})
+}
 
 // Grant adds a grant.
 func (g *Graph) Grant(p Principal, r Grant) { g.grants[p] = append(g.grants[p], r) }
@@ -180,6 +191,9 @@ func (g *Graph) settle() {
 		if a := n.account; a >= 0 && g.matters(a) {
 			g.below = append(g.below, a)
 		}
+		if g.Order != nil {
+			slices.SortFunc(n.children, g.Order)
+		}
 		for _, c := range n.children {
 			visit(c)
 		}
@@ -187,7 +201,7 @@ func (g *Graph) settle() {
 	}
 	for p := range g.places {
 		if g.places[p].parent == Nowhere {
-			visit(Place(p))
+			visit(Place(p)) // the order of the tops does not matter: nothing is above two of them
 		}
 	}
 }
@@ -196,34 +210,26 @@ func (g *Graph) matters(a Principal) bool {
 	return g.Matters == nil || g.Matters(a) || len(g.grants[a]) > 0 || len(g.sets[a]) > 0
 }
 
-// all lists the grants of a principal and of the sets that it is in.
-func (g *Graph) all(p Principal) []Grant {
+// All lists the grants of a principal and of the sets that it is in. What it
+// has only if it is in a set is not sure.
+func (g *Graph) All(p Principal, unsure bool) []Grant {
 	if len(g.sets[p]) == 0 {
 		return g.grants[p]
 	}
 	out := slices.Clone(g.grants[p])
-	for _, s := range g.sets[p] {
-		out = append(out, g.grants[s]...)
-	}
-	return out
-}
-
-// Openers lists the grants of a principal that let it write the policy of
-// what can be invoked at a place or below: the service's own, or one above.
-func (g *Graph) Openers(p Principal, unsure bool) []Grant {
-	var out []Grant
-	for _, r := range g.all(p) {
-		if r.of(unsure)&opening != 0 {
-			out = append(out, r)
+	for _, m := range g.sets[p] {
+		if m.sure || unsure {
+			out = append(out, g.grants[m.set]...)
 		}
 	}
 	return out
 }
 
-// Opening reduces rights to those that write the policy of what is invoked.
-func Opening(r Rights) Rights { return r & opening }
+// Opens reduces rights to those that write the policy of what is invoked.
+func (r Rights) Opens() Rights { return r & opening }
 
-func (r Grant) of(unsure bool) Rights {
+// Of are the rights that a grant gives, or may give.
+func (r Grant) Of(unsure bool) Rights {
 	if unsure {
 		return r.May
 	}
@@ -237,7 +243,7 @@ func (r Grant) of(unsure bool) Rights {
 func (g *Graph) deploys(list []Grant, account Place, unsure bool) (Grant, bool) {
 	home := g.places[account].parent
 	for _, r := range list {
-		if r.of(unsure)&deploying != 0 && home != Nowhere && g.Under(home, r.Place) {
+		if r.Of(unsure)&deploying != 0 && home != Nowhere && g.Under(home, r.Place) {
 			return r, true
 		}
 	}
@@ -259,18 +265,24 @@ func powers(r Rights, deploys bool) Power {
 	return p
 }
 
-// by names the rights that gave a power, those first that say most: for an ID
-// token the right to that.
-func by(r Rights, got Power) Rights {
-	switch {
-	case got&Token != 0 && r&minting != 0:
-		return minting
-	case got&Acting != 0 && r&acting != 0:
-		return r & acting
-	case got&Acting != 0:
-		return r & attaching
+// Named is the permission that a visit goes by. The last one of a path names
+// the right to an ID token, where there is that: it is all that is needed.
+func (v Visit) Named(last bool) string {
+	for _, r := range []Rights{v.Rights & minting, v.Rights & acting, v.Rights & attaching, v.Rights & delegating} {
+		if r != 0 && (last || r != v.Rights&minting) && (r != v.Rights&attaching || v.Deploys) {
+			return r.Permission()
+		}
 	}
-	return r & delegating
+	return v.Rights.Permission()
+}
+
+// Deployment is the permission to deploy that a visit takes as well, "" where
+// it takes none.
+func (v Visit) Deployment() string {
+	if !v.Deploys {
+		return ""
+	}
+	return (v.Deploy.May & deploying).Permission()
 }
 
 // Sort puts the grants of every principal into the order of their bindings, so
@@ -280,3 +292,13 @@ func (g *Graph) Sort() {
 		slices.SortStableFunc(list, func(a, b Grant) int { return cmp.Compare(a.Ref, b.Ref) })
 	}
 }
+
+// Parent is the place above, Nowhere at the top.
+func (g *Graph) Parent(p Place) Place { return g.places[p].parent }
+
+// Deploys reduces rights to those that deploy.
+func (r Rights) Deploys() Rights { return r & deploying }
+
+// SetsPolicyAbove reports whether rights are those to write the policy of an
+// account or of what is above it, so that they give what is granted next.
+func (r Rights) SetsPolicyAbove() bool { return r&(setting|rights(iam.SetAccountPolicy)) != 0 }

@@ -21,14 +21,14 @@ type Walk []Visit
 // right to deploy can come from another one.
 func (g *Graph) Walk(p Principal, first, own []Grant, unsure bool) Walk {
 	g.settle()
-	w := walker{g: g, unsure: unsure, has: map[Principal]Power{}}
+	w := walker{g: g, start: p, unsure: unsure, has: map[Principal]Power{}}
 	w.follow(p, Acting, first, own, -1, 1)
 	for i := 0; i < len(w.out); i++ {
 		v := w.out[i]
 		if g.homes[v.Account] == Nowhere {
 			continue
 		}
-		all := g.all(v.Account)
+		all := g.All(v.Account, unsure)
 		w.follow(v.Account, v.Power, all, all, int32(i), v.Steps+1)
 	}
 	return w.out
@@ -36,12 +36,13 @@ func (g *Graph) Walk(p Principal, first, own []Grant, unsure bool) Walk {
 
 // From follows everything that a principal can become.
 func (g *Graph) From(p Principal, unsure bool) Walk {
-	all := g.all(p)
+	all := g.All(p, unsure)
 	return g.Walk(p, all, all, unsure)
 }
 
 type walker struct {
 	g      *Graph
+	start  Principal
 	unsure bool
 	has    map[Principal]Power
 	out    Walk
@@ -53,7 +54,7 @@ func (w *walker) follow(p Principal, power Power, grants, own []Grant, from, ste
 		return // with an ID token alone nothing more can be asked for
 	}
 	for _, r := range grants {
-		use := r.of(w.unsure)
+		use := r.Of(w.unsure)
 		if power&Acting == 0 {
 			use &= asDelegate
 		}
@@ -70,7 +71,7 @@ func (w *walker) follow(p Principal, power Power, grants, own []Grant, from, ste
 // step visits one account, where that gives more of it than is had already.
 func (w *walker) step(p, account Principal, r Grant, use Rights, own []Grant, from, steps int32) {
 	g, on := w.g, w.g.homes[account]
-	if w.has[account]&Acting != 0 || account == p {
+	if w.has[account]&Acting != 0 || account == p || account == w.start {
 		return
 	}
 	if g.Limit != nil {
@@ -83,7 +84,7 @@ func (w *walker) step(p, account Principal, r Grant, use Rights, own []Grant, fr
 	if use&attaching != 0 && use&acting == 0 {
 		deploy, deploys = g.deploys(own, on, w.unsure)
 		if deploys && g.Limit != nil {
-			sure, may := g.Limit(p, g.places[on].parent, deploy.of(w.unsure)&deploying)
+			sure, may := g.Limit(p, g.places[on].parent, deploy.Of(w.unsure)&deploying)
 			deploys = sure != 0 || w.unsure && may != 0
 		}
 	}
@@ -93,10 +94,8 @@ func (w *walker) step(p, account Principal, r Grant, use Rights, own []Grant, fr
 		return
 	}
 	w.has[account] |= got
-	named := by(use, got)
 	w.out = append(w.out, Visit{
-		Account: account, Power: got, Grant: r, Rights: named, From: from, Steps: steps,
-		Deploy: deploy, Deploys: deploys && named&attaching != 0,
+		Account: account, Power: got, Grant: r, Rights: use, Deploy: deploy, Deploys: deploys, From: from, Steps: steps,
 	})
 }
 
