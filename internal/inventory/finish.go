@@ -55,6 +55,7 @@ func (b *batch) join(o *batch) {
 	}
 	b.callers, b.roles = append(b.callers, o.callers...), append(b.roles, o.roles...)
 	b.deny, b.fronts = append(b.deny, o.deny...), append(b.fronts, o.fronts...)
+	b.users = append(b.users, o.users...)
 	b.pages, b.held = append(b.pages, o.pages...), append(b.held, o.held...)
 	b.assets += o.assets
 	b.public += o.public
@@ -105,6 +106,7 @@ func (r *reader) estate(b *batch) *estate.Estate {
 	e.Nodes = slices.SortedFunc(maps.Values(b.nodes), func(x, y estate.Node) int { return cmp.Compare(x.Name, y.Name) })
 	e.Callers, e.Roles = newest(b.callers, b.gone), newest(b.roles, b.gone)
 	e.Deny, e.Fronts = newest(b.deny, b.gone), newest(b.fronts, b.gone)
+	e.Accounts = newest(b.users, b.gone)
 	p := placesOf(b)
 	e.Policies = b.newestPolicies()
 	for i := range e.Policies {
