@@ -230,7 +230,7 @@ func (x *Index) accountOf(resource string) string {
 
 // bind adds what one binding gives to each of its members on a place.
 func (b *becoming) bind(at bound, on reach.Place, mask reach.Rights) {
-	if r := b.ofRole(at.binding.Role); r.may&mask == 0 {
+	if r := b.x.rightsOf(at.binding.Role); r.may&mask == 0 {
 		return
 	}
 	ref := int32(len(b.bindings))
@@ -326,15 +326,14 @@ func onService(t *target) reach.Rights {
 	return oneOf(iam.UpdateService, iam.SetServicePolicy)
 }
 
-// ofRole says which rights a role has, conditions and members aside.
-func (b *becoming) ofRole(role string) given {
-	known := b.x.facts.rights
-	g, ok := known[role]
+// rightsOf says which rights a role has, conditions and members aside.
+func (x *Index) rightsOf(role string) given {
+	g, ok := x.facts.rights[role]
 	if ok || role == "" {
 		return g
 	}
 	for _, p := range iam.Becoming() {
-		switch s, _ := b.x.roles.Carries(role, p); s {
+		switch s, _ := x.roles.Carries(role, p); s {
 		case iam.Granted:
 			g.sure |= reach.Right(p)
 			g.may |= reach.Right(p)
@@ -342,7 +341,7 @@ func (b *becoming) ofRole(role string) given {
 			g.may |= reach.Right(p)
 		}
 	}
-	known[role] = g
+	x.facts.rights[role] = g
 	return g
 }
 
@@ -354,7 +353,7 @@ func (b *becoming) givenTo(in *estate.Binding, m iam.Member) given {
 	if ok {
 		return g
 	}
-	role := b.ofRole(in.Role)
+	role := b.x.rightsOf(in.Role)
 	for _, p := range iam.Becoming() {
 		if role.may&reach.Right(p) == 0 {
 			continue

@@ -85,7 +85,7 @@ func (x *Index) findings() []Finding {
 
 // fingerprint names a finding by what it is about, wherever it stands.
 func (x *Index) fingerprint(f Finding) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{f.Rule, x.canonical(f.Resource), f.Role, f.Member, x.canonical(f.GrantedOn), f.Condition}, "\x00")))
+	sum := sha256.Sum256([]byte(strings.Join([]string{f.Rule, x.canonical(f.Resource), f.Role, cmp.Or(strings.Join(f.Members, " "), f.Member), x.canonical(f.GrantedOn), f.Condition}, "\x00")))
 	return hex.EncodeToString(sum[:10])
 }
 

@@ -65,11 +65,22 @@ func (x *Index) evaluate(p *estate.Policy) {
 	deny := x.denyOn(base.node.chain())
 	for k := range p.Bindings {
 		base.binding = &p.Bindings[k]
+		if base.kind == onNode && x.aside(base.binding.Role) {
+			continue
+		}
 		for _, g := range x.grantsOf(base, deny) {
 			x.granted[key] = append(x.granted[key], len(x.grants))
 			x.grants = append(x.grants, g)
 		}
 	}
+}
+
+// aside reports whether a predefined role lets nobody in and does not look as
+// if it did: with its members it says nothing about invocation. Those by which
+// one becomes an account are in the graph.
+func (x *Index) aside(role string) bool {
+	invoker := strings.HasSuffix(strings.ToLower(role), "invoker")
+	return strings.HasPrefix(role, "roles/") && !invoker && x.rightsOf(role).may != 0 && !x.mayInvoke(role)
 }
 
 // placed says what the policy of a grant hangs on.

@@ -14,14 +14,14 @@ import (
 var indirectRules = []Rule{grantIndirect}
 
 var grantIndirect = Rule{
-	ID: "grant-indirect", Title: "somebody can become an account that may invoke",
+	ID: "grant-indirect", Title: "indirect access through a service account",
 	Severity: High, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/iam/docs/service-account-permissions",
 	Doc: `A principal that may not invoke can act as a service account that may: it may mint the account's tokens, sign with it,
 make a key of it, deploy something that runs as it, or grant itself one of these, directly or through further accounts. Who
 may write the policy of a service, or of what is above it, can let itself in too. The path has each binding on the way; the
 one to remove is most often the first. Google's own service agents are no source, and a group whose members are not listed
-stands for itself.`,
+counts as one principal.`,
 	Run: func(x *Index) []Finding {
 		b := x.becomings()
 		var out []Finding
@@ -60,10 +60,8 @@ func (b *becoming) finding(ways []way) Finding {
 	if !whole(t.full) {
 		f.Resource = t.name
 	}
-	if len(ways) > 1 {
-		for _, one := range ways {
-			f.Members = append(f.Members, b.members[one.source.principal].String())
-		}
+	for _, one := range ways {
+		f.Members = append(f.Members, b.members[one.source.principal].String())
 	}
 	f.Path, f.Unknown, f.Severity = b.steps(w), w.unknown, b.severity(w)
 	f.Reach = b.reached(w)
@@ -120,7 +118,7 @@ func (b *becoming) sentence(ways []way) string {
 		text += "; not known: " + b.doubt(w)
 	}
 	if !w.unknown && w.direct == iam.Unknown {
-		text += "; whether it may invoke by itself is not known"
+		text += "; it is unknown whether it may invoke by itself"
 	}
 	return text
 }

@@ -60,7 +60,7 @@ type Finding struct {
 	ResourceType string // "run.googleapis.com/Service"
 	Role         string
 	Member       string
-	Members      []string // all that it is about, where they are more than Member; nil where that is all
+	Members      []string // for grant-indirect: all that it is about, Member first; nil elsewhere
 	GrantedOn    string   // full resource name of what carries the binding
 	Condition    string   // its expression
 	Reach        Reach

@@ -204,7 +204,6 @@ type Account struct {
 	Name     string // full resource name, with its e-mail or its unique ID
 	Email    string // in lower case
 	Disabled bool   // nobody gets a token of it
-	Where    Where
 }
 
 // A Caller is a configured caller and where it is configured.

@@ -19,7 +19,7 @@ func (b *batch) addAccount(a asset, at stamp) error {
 		return errors.New("its data does not fit a service account")
 	}
 	if d.Email != "" {
-		account := estate.Account{Name: a.name, Email: strings.ToLower(d.Email), Disabled: d.Disabled, Where: at.where}
+		account := estate.Account{Name: a.name, Email: strings.ToLower(d.Email), Disabled: d.Disabled}
 		b.users = append(b.users, stamped[estate.Account]{at, a.name, account})
 	}
 	return nil
