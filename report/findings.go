@@ -132,7 +132,6 @@ type (
 		Permission string `json:"permission"`
 		Role       string `json:"role"`
 		On         string `json:"on"`
-		Account    string `json:"account,omitempty"`
 	}
 	// wireReach is a number, or "unknown".
 	wireReach struct {
@@ -201,7 +200,7 @@ func ruleFinding(x rules.Finding) wireRuleFinding {
 		out.Reach.Services = x.Reach.Services
 	}
 	for _, s := range x.Path {
-		out.Path = append(out.Path, wireStep(s))
+		out.Path = append(out.Path, wireStep{s.Principal, s.Permission, s.Role, s.On})
 	}
 	for _, fix := range x.Fixes {
 		out.Fixes = append(out.Fixes, fixJSON(fix))

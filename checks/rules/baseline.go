@@ -7,15 +7,46 @@ import (
 	"slices"
 )
 
-// A Baseline is the findings of an earlier run, by fingerprint, each with a
-// line that names it.
-type Baseline map[string]string
+// A Baseline is the findings of an earlier run, by fingerprint.
+type Baseline map[string]earlier
+
+// earlier is what an earlier finding was about.
+type earlier struct {
+	before, after string // the line that names it, without its members
+	members       []string
+}
+
+func (b Baseline) add(f Finding) {
+	e := b[f.Fingerprint]
+	e.before, e.after = fmt.Sprintf("%s on %s: ", f.Rule, f.Resource), " "+f.Role
+	e.members = append(e.members, f.about()...)
+	b[f.Fingerprint] = e
+}
+
+func baselineOf(findings []Finding) Baseline {
+	b := Baseline{}
+	for _, f := range findings {
+		b.add(f)
+	}
+	return b
+}
+
+// about lists the members that a finding is about.
+func (f Finding) about() []string {
+	if f.Members != nil {
+		return f.Members
+	}
+	return []string{f.Member}
+}
 
 // ReadBaseline reads what `gate` or `scan` wrote as JSON.
 func ReadBaseline(data []byte) (Baseline, error) {
 	var doc struct {
 		SchemaVersion string `json:"schemaVersion"`
-		Findings      []struct{ Rule, Resource, Member, Role, Fingerprint string }
+		Findings      []struct {
+			Rule, Resource, Member, Role, Fingerprint string
+			Members                                   []string
+		}
 	}
 	if err := json.Unmarshal(data, &doc); err != nil || doc.SchemaVersion == "" {
 		return nil, errors.New("is not a baseline; expected what --write-baseline or --format json writes")
@@ -25,28 +56,71 @@ func ReadBaseline(data []byte) (Baseline, error) {
 		if f.Fingerprint == "" {
 			return nil, fmt.Errorf("findings[%d] has no fingerprint; expected what --write-baseline writes", i)
 		}
-		out[f.Fingerprint] = fmt.Sprintf("%s on %s: %s %s", f.Rule, f.Resource, f.Member, f.Role)
+		out.add(Finding{
+			Rule: f.Rule, Resource: f.Resource, Member: f.Member, Members: f.Members, Role: f.Role, Fingerprint: f.Fingerprint,
+		})
 	}
 	return out, nil
 }
 
-// Compare leaves the findings that are new in a result, and returns how many
-// stayed, and a line for each one that is gone, sorted.
-func (b Baseline) Compare(r *Result) (unchanged int, gone []string) {
-	now := map[string]bool{}
-	for _, f := range r.Findings {
-		now[f.Fingerprint] = true
-	}
-	r.Findings = slices.DeleteFunc(r.Findings, func(f Finding) bool {
-		_, old := b[f.Fingerprint]
-		if old {
-			unchanged++
+// fresh leaves the findings that are new, with those of their members that
+// are, and counts those that have none.
+func (b Baseline) fresh(findings []Finding) (list []Finding, unchanged int) {
+	for _, f := range findings {
+		old, known := b[f.Fingerprint]
+		if !known {
+			list = append(list, f)
+			continue
 		}
-		return old
-	})
-	for fingerprint, line := range b {
-		if !now[fingerprint] {
-			gone = append(gone, line)
+		seen := membersSet(old.members)
+		now := slices.DeleteFunc(slices.Clone(f.about()), func(m string) bool { return seen[m] })
+		if len(now) == 0 {
+			unchanged++
+			continue
+		}
+		list = append(list, f.narrowed(now))
+	}
+	return list, unchanged
+}
+
+func membersSet(members []string) map[string]bool {
+	set := make(map[string]bool, len(members))
+	for _, m := range members {
+		set[m] = true
+	}
+	return set
+}
+
+// narrowed is a finding about some of its members.
+func (f Finding) narrowed(members []string) Finding {
+	f.Member = members[0]
+	if f.Members != nil {
+		f.Members = members
+		f.Message = subject(members) + f.rest
+	}
+	return f
+}
+
+// subject names members at the beginning of a sentence.
+func subject(members []string) string {
+	if n := len(members) - 1; n > 0 {
+		return members[0] + " and " + counted(n, "more member")
+	}
+	return members[0]
+}
+
+// Compare leaves what is new in a result, member by member, and returns how
+// many findings stayed as they were, and a line for each member that is gone,
+// sorted.
+func (b Baseline) Compare(r *Result) (unchanged int, gone []string) {
+	now := baselineOf(r.Findings)
+	r.Findings, unchanged = b.fresh(r.Findings)
+	for fingerprint, old := range b {
+		left := membersSet(now[fingerprint].members)
+		for _, m := range old.members {
+			if !left[m] {
+				gone = append(gone, old.before+m+old.after)
+			}
 		}
 	}
 	slices.Sort(gone)

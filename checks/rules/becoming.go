@@ -31,6 +31,8 @@ type becoming struct {
 	denied   map[limitKey]given
 	walks    map[walkKey]found
 	counts   map[walkKey]Reach
+	every    []way // nil until asked
+	nameless []*estate.Policy
 }
 
 // A bound is a binding and what it hangs on.
@@ -200,6 +202,9 @@ func (b *becoming) addPolicy(p *estate.Policy) {
 	case base.kind == elsewhere:
 		email := b.x.accountOf(p.Resource)
 		if email == "" {
+			if isAccount(p.Resource) {
+				b.nameless = append(b.nameless, p)
+			}
 			return
 		}
 		at, mask = b.accountPlace(email, b.x.nodes[projectOf(on)]), onAccounts
@@ -215,10 +220,15 @@ func (b *becoming) addPolicy(p *estate.Policy) {
 // cut takes the last element off a name.
 func cut(name string) string { return name[:strings.LastIndexByte(name, '/')+1] }
 
+// isAccount reports whether a full resource name is that of a service account.
+func isAccount(resource string) bool {
+	return strings.HasPrefix(resource, "//"+gcp.IAMAPI+"/") && strings.Contains(resource, "/serviceAccounts/")
+}
+
 // accountOf is the e-mail of the service account that a policy is of, "" where
 // it is of none, or of one of which only the unique ID is known.
 func (x *Index) accountOf(resource string) string {
-	if !strings.HasPrefix(resource, "//"+gcp.IAMAPI+"/") || !strings.Contains(resource, "/serviceAccounts/") {
+	if !isAccount(resource) {
 		return ""
 	}
 	id := gcp.Last(resource)

@@ -41,15 +41,12 @@ func Judge(e *estate.Estate, o Options) Result {
 	if x.before != nil {
 		r.Changes = diff(x.before, x)
 		if o.OnlyNew {
-			old := map[string]bool{}
-			for _, f := range x.before.findings() {
-				old[f.Fingerprint] = true
-			}
-			r.Findings = slices.DeleteFunc(r.Findings, func(f Finding) bool { return old[f.Fingerprint] })
+			r.Findings, _ = baselineOf(x.before.findings()).fresh(r.Findings)
 		}
 	}
 	x.prove(r.Findings)
 	r.Summary = x.summary(r.Findings)
+	r.Missing = x.accountsMissing()
 	return r
 }
 
@@ -80,12 +77,20 @@ func (x *Index) findings() []Finding {
 		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(b.Reach.Services, a.Reach.Services), cmp.Compare(a.Rule, b.Rule),
 			cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.GrantedOn, b.GrantedOn), cmp.Compare(a.Member, b.Member), cmp.Compare(a.Role, b.Role), cmp.Compare(a.Fingerprint, b.Fingerprint))
 	})
-	return slices.CompactFunc(out, func(a, b Finding) bool { return a.Fingerprint == b.Fingerprint && a.Rule == b.Rule })
+	return slices.CompactFunc(out, func(a, b Finding) bool {
+		return a.Fingerprint == b.Fingerprint && a.Rule == b.Rule && a.Member == b.Member
+	})
 }
 
-// fingerprint names a finding by what it is about, wherever it stands.
+// fingerprint names a finding by what it is about, wherever it stands. Of one
+// about several members it names the binding, whoever they are.
 func (x *Index) fingerprint(f Finding) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{f.Rule, x.canonical(f.Resource), f.Role, cmp.Or(strings.Join(f.Members, " "), f.Member), x.canonical(f.GrantedOn), f.Condition}, "\x00")))
+	who := f.Member
+	if f.Members != nil {
+		who = f.detail
+	}
+	parts := []string{f.Rule, x.canonical(f.Resource), f.Role, who, x.canonical(f.GrantedOn), f.Condition}
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return hex.EncodeToString(sum[:10])
 }
 

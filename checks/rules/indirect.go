@@ -13,8 +13,10 @@ import (
 // indirectRules find who can become somebody who may invoke.
 var indirectRules = []Rule{grantIndirect}
 
+const indirectID = "grant-indirect"
+
 var grantIndirect = Rule{
-	ID: "grant-indirect", Title: "indirect access through a service account",
+	ID: indirectID, Title: "indirect access through a service account",
 	Severity: High, Confidence: checks.Documented,
 	Ref: "https://docs.cloud.google.com/iam/docs/service-account-permissions",
 	Doc: `A principal that may not invoke can act as a service account that may: it may mint the account's tokens, sign with it,
@@ -25,7 +27,7 @@ counts as one principal.`,
 	Run: func(x *Index) []Finding {
 		b := x.becomings()
 		var out []Finding
-		for _, group := range grouped(b.ways(nil)) {
+		for _, group := range b.grouped(b.allWays()) {
 			out = append(out, b.finding(group))
 		}
 		return out
@@ -33,12 +35,23 @@ counts as one principal.`,
 }
 
 // grouped puts the ways of several members of one binding together, where they
-// are the same after the first step.
-func grouped(ways []way) [][]way {
-	at := map[wayKey]int{}
+// are the same after the first step and the same ignore covers them.
+func (b *becoming) grouped(ways []way) [][]way {
+	type group struct {
+		wayKey
+		severity Severity
+		direct   iam.State
+		ignored  string
+	}
+	at := map[group]int{}
 	var out [][]way
 	for _, w := range ways {
-		key := w.key()
+		key := group{w.key(), b.severity(w), w.direct, ""}
+		if len(b.x.Ignores) > 0 {
+			f := b.about(w)
+			f.Rule = indirectID
+			key.ignored = b.x.ignored(f)
+		}
 		i, ok := at[key]
 		if !ok {
 			i = len(out)
@@ -50,19 +63,28 @@ func grouped(ways []way) [][]way {
 	return out
 }
 
+// about starts the finding of a way.
+func (b *becoming) about(w way) Finding {
+	first := b.bindings[w.source.ref]
+	f := aboutTarget(w.target, "")
+	f.Resource, f.GrantedOn, f.Role = w.target.full, first.on, first.binding.Role
+	if !whole(w.target.full) {
+		f.Resource = w.target.name
+	}
+	f.Member, f.Condition, f.Where = b.members[w.source.principal].String(), first.binding.Condition.GetExpression(), first.binding.Where
+	return f
+}
+
 // finding is what is said of one binding.
 func (b *becoming) finding(ways []way) Finding {
-	w, t := ways[0], ways[0].target
-	first := b.bindings[w.source.ref]
-	f := aboutTarget(t, "%s", b.sentence(ways))
-	f.Resource, f.GrantedOn, f.Role = t.full, first.on, first.binding.Role
-	f.Member, f.Condition, f.Where = b.members[w.source.principal].String(), first.binding.Condition.GetExpression(), first.binding.Where
-	if !whole(t.full) {
-		f.Resource = t.name
-	}
+	w := ways[0]
+	f := b.about(w)
 	for _, one := range ways {
 		f.Members = append(f.Members, b.members[one.source.principal].String())
 	}
+	f.rest = b.sentence(w)
+	f.Message = subject(f.Members) + f.rest
+	f.detail = fmt.Sprint(strings.Join(b.accounts(w), " "), w.opens, w.unknown)
 	f.Path, f.Unknown, f.Severity = b.steps(w), w.unknown, b.severity(w)
 	f.Reach = b.reached(w)
 	f.way = &w
@@ -88,21 +110,16 @@ func (b *becoming) severity(w way) Severity {
 	return High
 }
 
-// sentence says who can become whom, and what that lets them do.
-func (b *becoming) sentence(ways []way) string {
-	w := ways[0]
-	who := b.members[w.source.principal].String()
-	if n := len(ways) - 1; n > 0 {
-		who += " and " + counted(n, "more member")
-	}
-	can := "can"
+// sentence says after a member whom it can become, and what that lets it do.
+func (b *becoming) sentence(w way) string {
+	can := " can"
 	if w.unknown {
-		can = "may be able to"
+		can = " may be able to"
 	}
 	target := b.x.placedName(w.target)
-	text := fmt.Sprintf("%s %s let itself in to %s", who, can, target)
+	text := can + " let itself in to " + target
 	if names := b.accounts(w); len(names) > 0 {
-		text = fmt.Sprintf("%s %s become %s", who, can, strings.Join(names, ", and through it "))
+		text = can + " become " + strings.Join(names, ", and through it ")
 		if w.opens {
 			text += ", which can let itself in to " + target
 		} else {

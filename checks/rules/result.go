@@ -11,6 +11,9 @@ type Result struct {
 	Findings []Finding // the most severe first, then those that reach furthest
 	Summary  Summary
 	Changes  []Change // who gained or lost access, where a before was given
+	// Missing says what an inventory does not show of who can become an
+	// account that may invoke, and what gives it.
+	Missing []string
 }
 
 // A Summary counts what was judged.

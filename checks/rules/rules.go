@@ -78,6 +78,8 @@ type Finding struct {
 	target  *target         // what it is about, nil where it is about a node or what is not known
 	place   *node           // the node that it is about, or is below of
 	key     string          // the name of the policy that it is about, "" where none
+	rest    string          // Message after its subject, where that is Members
+	detail  string          // what tells it apart from another finding about the same binding, where that has Members
 	way     *way            // how Member comes to invoke, for grant-indirect alone
 	propose func() []repair // its fixes, not proved yet; nil where there are none
 }

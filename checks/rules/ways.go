@@ -32,7 +32,7 @@ type way struct {
 type wayKey struct {
 	ref     int32
 	target  *target
-	account reach.Principal
+	account reach.Principal // the last one
 	steps   int
 	opens   bool
 	unknown bool
@@ -58,6 +58,14 @@ type walkKey struct {
 	rights reach.Rights
 	unsure bool
 	shared bool
+}
+
+// allWays lists the ways to any target, once.
+func (b *becoming) allWays() []way {
+	if b.every == nil {
+		b.every = b.ways(nil)
+	}
+	return b.every
 }
 
 // ways lists the shortest way of each member of each binding to a target, or

@@ -37,6 +37,11 @@ type Estate struct {
 	// PoliciesMissing says by full resource name why the policy of a target or
 	// node is not known.
 	PoliciesMissing map[string]string
+	// AccountPolicies are the projects of which it is known that a service
+	// account without a policy in Policies has an empty one, as
+	// "projects/NUMBER". nil where that is not asked: in a change, which has
+	// only what changes.
+	AccountPolicies map[string]bool
 	// TargetsComplete says that Targets lists every service and function below
 	// Nodes, so that they can be counted.
 	TargetsComplete bool

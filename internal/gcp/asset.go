@@ -1,6 +1,9 @@
 package gcp
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // The hosts that start full resource names:
 // https://docs.cloud.google.com/iam/docs/full-resource-names.
@@ -85,4 +88,15 @@ func (n Name) of() (collection, bool) {
 		return collection{}, false
 	}
 	return collections[i], true
+}
+
+// ExportAssets is the command that writes one kind of content of Cloud Asset
+// Inventory ("resource", "iam-policy") of a node ("organizations/1") and what
+// is below it. A top that is no node gives a placeholder.
+func ExportAssets(top, content string) string {
+	scope := "--organization=ORGANIZATION_ID"
+	if kind, id, ok := strings.Cut(top, "/"); ok {
+		scope = "--" + strings.TrimSuffix(kind, "s") + "=" + id
+	}
+	return "gcloud asset export " + scope + " --content-type=" + content + " --output-path=gs://BUCKET/" + content
 }

@@ -37,6 +37,7 @@ type batch struct {
 
 	resources map[string]bool // projects of which content RESOURCE of services was exported
 	policies  map[string]bool // projects of which policies of services were exported
+	accounts  map[string]bool // projects of which policies of service accounts were exported
 	held      holders         // resources whose whole policy was read
 	matter    map[string]bool // roles, by whether they may matter
 	searched  bool            // a search or a feed told a part
@@ -47,7 +48,7 @@ type batch struct {
 func newBatch() batch {
 	return batch{
 		nodes: map[string]estate.Node{}, ends: map[string]bool{}, texts: map[string]string{}, places: map[string]bool{},
-		gone: map[string]stamp{}, resources: map[string]bool{}, policies: map[string]bool{},
+		gone: map[string]stamp{}, resources: map[string]bool{}, policies: map[string]bool{}, accounts: map[string]bool{},
 		matter: map[string]bool{},
 	}
 }
@@ -380,11 +381,13 @@ type policyDocument struct {
 type expression struct{ Expression, Title, Description, Location string }
 
 func (b *batch) addPolicy(a asset, w estate.Where) error {
-	inProject := false
+	var projects map[string]bool
 	switch a.kind {
 	case gcp.ServiceAsset, gcp.FunctionAsset, gcp.Gen1FunctionAsset:
-		inProject = true
-	case gcp.ProjectAsset, gcp.FolderAsset, gcp.OrganizationAsset, gcp.ServiceAccountAsset:
+		projects = b.policies
+	case gcp.ServiceAccountAsset:
+		projects = b.accounts
+	case gcp.ProjectAsset, gcp.FolderAsset, gcp.OrganizationAsset:
 	default:
 		return nil
 	}
@@ -396,9 +399,9 @@ func (b *batch) addPolicy(a asset, w estate.Where) error {
 		}
 		b.bindings(p, &out)
 	}
-	if inProject && a.origin == exported {
-		if project := projectOf(a.name); !b.policies[project] {
-			b.policies[b.keep(project)] = true
+	if projects != nil && a.origin == exported {
+		if project := projectOf(a.name); !projects[project] {
+			projects[b.keep(project)] = true
 		}
 	}
 	if a.origin == searched {

@@ -159,6 +159,34 @@ func (c *coverage) missing(e *estate.Estate) map[string]string {
 	return out
 }
 
+// accounts lists the projects of which it is known that a service account
+// without a policy in the input has an empty one: policies of service accounts
+// of the organization were exported, or those of everything above.
+func (c *coverage) accounts(b *batch, complete bool) map[string]bool {
+	exported, asked := map[string]bool{}, map[string]bool{}
+	for project := range b.accounts {
+		exported[c.top(project)] = true
+	}
+	projects := slices.DeleteFunc(slices.Sorted(maps.Keys(b.nodes)), func(n string) bool { return !strings.HasPrefix(n, "projects/") })
+	for _, p := range projects {
+		chain, _ := c.above(estate.NodeHost + p)
+		for _, n := range chain {
+			for _, name := range c.spellings(n) {
+				asked[name] = true
+			}
+		}
+	}
+	read := b.held.newest(asked)
+	held := func(name string) bool { _, ok := read[name]; return ok }
+	out := map[string]bool{}
+	for _, p := range projects {
+		chain, whole := c.above(estate.NodeHost + p)
+		all := whole && !slices.ContainsFunc(chain, func(n string) bool { return !slices.ContainsFunc(c.spellings(n), held) })
+		out[p] = complete || all || exported[chain[len(chain)-1]]
+	}
+	return out
+}
+
 func (c *coverage) lacking(out map[string]string, names []string, why string) {
 	for _, n := range names {
 		out[n] = cmp.Or(out[n], why)
@@ -179,22 +207,13 @@ func (c *coverage) counted(e *estate.Estate) bool {
 	return true
 }
 
-// export is the command that writes one kind of content.
-func export(top, content string) string {
-	scope := "--organization=ORGANIZATION_ID"
-	if kind, id, ok := strings.Cut(top, "/"); ok {
-		scope = "--" + strings.TrimSuffix(kind, "s") + "=" + id
-	}
-	return "gcloud asset export " + scope + " --content-type=" + content + " --output-path=gs://BUCKET/" + content
-}
-
 // policies says which policies are missing, and what gives them.
 func (c *coverage) policies() []string {
 	var out []string
 	for _, top := range slices.Sorted(maps.Keys(c.own)) {
 		out = append(out, fmt.Sprintf("the whole IAM policy of %s of %s is not in the input, so that who can invoke is not known; "+
 			"%s, or --complete where the input holds every policy",
-			countOf(c.own[top], "service or function", "services and functions"), top, export(top, "iam-policy")))
+			countOf(c.own[top], "service or function", "services and functions"), top, gcp.ExportAssets(top, "iam-policy")))
 	}
 	if nodes := slices.Sorted(maps.Keys(c.nodes)); len(nodes) > 0 {
 		names := strings.Join(nodes[:min(len(nodes), 3)], ", ")
@@ -203,7 +222,7 @@ func (c *coverage) policies() []string {
 		}
 		top := c.top(nodes[0])
 		out = append(out, fmt.Sprintf("the IAM policy of %s is not in the input, and what it grants is not known; %s, or --complete where it has none",
-			names, export(top, "iam-policy")))
+			names, gcp.ExportAssets(top, "iam-policy")))
 	}
 	if tops := slices.Sorted(maps.Keys(c.tops)); len(tops) > 0 {
 		out = append(out, fmt.Sprintf("what is above %s is not in the input, and what is granted there is not known; "+
@@ -225,13 +244,13 @@ func (c *coverage) resources(e *estate.Estate) []string {
 	const what = "reach, ingress, IAP and the invoker check are unknown"
 	for _, top := range slices.Sorted(maps.Keys(c.bare)) {
 		out = append(out, fmt.Sprintf("the settings of %s of %s are not in the input: %s; %s",
-			countOf(c.bare[top], "service or function", "services and functions"), top, what, export(top, "resource")))
+			countOf(c.bare[top], "service or function", "services and functions"), top, what, gcp.ExportAssets(top, "resource")))
 	}
 	switch {
 	case len(e.Targets) > 0 && len(c.listed) == 0 && len(out) == 0:
 		top := c.top(projectOf(e.Targets[0].Name))
 		out = append(out, "whether the input lists every service of "+top+" is not known, nor the reach of a grant above one: a search or a feed may leave some out; "+
-			export(top, "resource"))
+			gcp.ExportAssets(top, "resource"))
 	case len(e.Targets) == 0:
 		top := ""
 		for _, n := range e.Nodes {
@@ -239,7 +258,7 @@ func (c *coverage) resources(e *estate.Estate) []string {
 				top = n.Name
 			}
 		}
-		out = append(out, "no service or function is in the input: "+what+"; "+export(top, "resource"))
+		out = append(out, "no service or function is in the input: "+what+"; "+gcp.ExportAssets(top, "resource"))
 	}
 	return out
 }

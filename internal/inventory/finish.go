@@ -50,6 +50,7 @@ func (b *batch) join(o *batch) {
 	maps.Copy(b.ends, o.ends)
 	maps.Copy(b.resources, o.resources)
 	maps.Copy(b.policies, o.policies)
+	maps.Copy(b.accounts, o.accounts)
 	for name, s := range o.gone {
 		b.gone[name] = later(b.gone[name], s)
 	}
@@ -194,6 +195,7 @@ func (r *reader) complete(e *estate.Estate, b *batch, p *places) {
 	c := coverageOf(e, b, p)
 	e.TargetsComplete = whole && c.counted(e)
 	e.PoliciesComplete = whole
+	e.AccountPolicies = c.accounts(b, r.Complete)
 	if !r.Complete {
 		e.PoliciesMissing = c.missing(e)
 		r.stats.Missing = append(r.stats.Missing, c.policies()...)
