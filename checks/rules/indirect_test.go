@@ -104,7 +104,7 @@ func (n *naive) holds(who, power, on string) bool {
 	for _, at := range n.above[on] {
 		for _, b := range n.bindings[at] {
 			all := who != n.named || power == "invoke" || power == "deploy"
-			if slices.Contains(powersOf[b.Role], power) && (slices.Contains(b.Members, who) || all && covers(b.Members, who)) {
+			if slices.Contains(powersOf[b.Role], power) && (slices.Contains(b.Members, who) || all && anyCovers(b.Members, who)) {
 				return true
 			}
 		}
@@ -112,7 +112,7 @@ func (n *naive) holds(who, power, on string) bool {
 	return false
 }
 
-func covers(members []string, who string) bool {
+func anyCovers(members []string, who string) bool {
 	return slices.Contains(members, who) || who != federated && slices.Contains(members, "allAuthenticatedUsers")
 }
 
@@ -184,7 +184,7 @@ func (n *naive) gain(have map[string]bool, from, a string, full bool) {
 func (n *naive) updates(who, t string) bool {
 	for _, at := range n.above[t] {
 		for _, b := range n.bindings[at] {
-			if b.Role == "roles/run.developer" && covers(b.Members, who) {
+			if b.Role == "roles/run.developer" && anyCovers(b.Members, who) {
 				return true
 			}
 		}
