@@ -194,7 +194,7 @@ func ruleFinding(x rules.Finding) wireRuleFinding {
 		Rule: x.Rule, Severity: x.Severity.String(), Resource: x.Resource, ResourceType: x.ResourceType, Role: x.Role, Member: x.Member, GrantedOn: x.GrantedOn,
 		Condition: x.Condition, Reach: wireReach{"unknown"}, Message: x.Message, Location: wireLocation(x.Where), Fixes: []wireFix{}, Fingerprint: x.Fingerprint,
 		Suppressed: x.Suppressed != "", SuppressedReason: x.Suppressed, Unknown: x.Unknown,
-		Members: x.Members,
+		Members: x.About(),
 	}
 	if x.Reach.Known {
 		out.Reach.Services = x.Reach.Services

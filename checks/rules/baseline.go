@@ -19,7 +19,7 @@ type earlier struct {
 func (b Baseline) add(f Finding) {
 	e := b[f.Fingerprint]
 	e.before, e.after = fmt.Sprintf("%s on %s: ", f.Rule, f.Resource), " "+f.Role
-	e.members = append(e.members, f.about()...)
+	e.members = append(e.members, f.subjects()...)
 	b[f.Fingerprint] = e
 }
 
@@ -31,12 +31,20 @@ func baselineOf(findings []Finding) Baseline {
 	return b
 }
 
-// about lists the members that a finding is about.
-func (f Finding) about() []string {
-	if f.Members != nil {
-		return f.Members
+// About lists the members that a finding is about, nil where it is about none.
+func (f Finding) About() []string {
+	if f.Members == nil && f.Member != "" {
+		return []string{f.Member}
 	}
-	return []string{f.Member}
+	return f.Members
+}
+
+// subjects are those that a baseline tells apart: "" of a finding about none.
+func (f Finding) subjects() []string {
+	if list := f.About(); list != nil {
+		return list
+	}
+	return []string{""}
 }
 
 // ReadBaseline reads what `gate` or `scan` wrote as JSON.
@@ -73,7 +81,7 @@ func (b Baseline) fresh(findings []Finding) (list []Finding, unchanged int) {
 			continue
 		}
 		seen := membersSet(old.members)
-		now := slices.DeleteFunc(slices.Clone(f.about()), func(m string) bool { return seen[m] })
+		now := slices.DeleteFunc(slices.Clone(f.subjects()), func(m string) bool { return seen[m] })
 		if len(now) == 0 {
 			unchanged++
 			continue
@@ -96,7 +104,7 @@ func (f Finding) narrowed(members []string) Finding {
 	f.Member = members[0]
 	if f.Members != nil {
 		f.Members = members
-		f.Message = subject(members) + f.rest
+		f.Message = f.says(members)
 	}
 	return f
 }

@@ -54,7 +54,9 @@ func Judge(e *estate.Estate, o Options) Result {
 func (x *Index) findings() []Finding {
 	var out []Finding
 	for _, r := range Rules() {
-		for _, f := range r.Run(x) {
+		found := r.Run(x)
+		for i := range found {
+			f := &found[i]
 			f.Rule = r.ID
 			if f.Severity == 0 {
 				f.Severity = r.Severity
@@ -68,10 +70,15 @@ func (x *Index) findings() []Finding {
 			if f.ResourceType == "" {
 				f.ResourceType = resourceType(f.Resource)
 			}
-			f.Fingerprint = x.fingerprint(f)
-			f.Suppressed = x.ignored(f)
-			out = append(out, f)
+			f.Suppressed = x.ignored(*f)
 		}
+		if x.OnePerBinding {
+			found = x.merged(found)
+		}
+		for i := range found {
+			found[i].Fingerprint = x.fingerprint(found[i])
+		}
+		out = append(out, found...)
 	}
 	slices.SortStableFunc(out, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(b.Reach.Services, a.Reach.Services), cmp.Compare(a.Rule, b.Rule),
@@ -202,7 +209,7 @@ func (x *Index) about(g *grant, format string, args ...any) Finding {
 	if g.target != nil && g.kind == onTarget {
 		f.ResourceType = resourceType(g.target.full)
 	}
-	f.target, f.place, f.key = g.target, g.node, x.key(g.policy)
+	f.target, f.place, f.key, f.grant = g.target, g.node, x.key(g.policy), g
 	if g.node != nil {
 		f.Node = g.node.name
 	}

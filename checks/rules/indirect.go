@@ -82,8 +82,9 @@ func (b *becoming) finding(ways []way) Finding {
 	for _, one := range ways {
 		f.Members = append(f.Members, b.members[one.source.principal].String())
 	}
-	f.rest = b.sentence(w)
-	f.Message = subject(f.Members) + f.rest
+	rest := b.sentence(w)
+	f.says = func(members []string) string { return subject(members) + rest }
+	f.Message = f.says(f.Members)
 	f.detail = fmt.Sprint(strings.Join(b.accounts(w), " "), w.opens, w.unknown)
 	f.Path, f.Unknown, f.Severity = b.steps(w), w.unknown, b.severity(w)
 	f.Reach = b.reached(w)

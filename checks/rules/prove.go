@@ -72,16 +72,18 @@ func joined(a, b string) string {
 
 // try fills in what a fix does to a finding.
 func try(f *Finding, fix *checks.Fix, before, after *Index) {
-	has := func(list []Finding, fingerprint string) bool {
-		return slices.ContainsFunc(list, func(o Finding) bool { return o.Fingerprint == fingerprint })
+	has := func(list []Finding, f Finding) bool {
+		return slices.ContainsFunc(list, func(o Finding) bool {
+			return o.Fingerprint == f.Fingerprint && slices.ContainsFunc(o.subjects(), func(m string) bool { return slices.Contains(f.subjects(), m) })
+		})
 	}
 	old, now := before.findings(), after.findings()
-	if !has(old, f.Fingerprint) || has(now, f.Fingerprint) {
+	if !has(old, *f) || has(now, *f) {
 		return // zero: nothing is claimed
 	}
 	fix.Effect = checks.Leads
 	for _, o := range now {
-		if o.Severity == Info && !o.Unknown || has(old, o.Fingerprint) {
+		if o.Severity == Info && !o.Unknown || has(old, o) {
 			continue
 		}
 		if !o.Unknown {

@@ -60,7 +60,7 @@ type Finding struct {
 	ResourceType string // "run.googleapis.com/Service"
 	Role         string
 	Member       string
-	Members      []string // for grant-indirect: all that it is about, Member first; nil elsewhere
+	Members      []string // all that it is about, Member first; nil where that is Member alone
 	GrantedOn    string   // full resource name of what carries the binding
 	Condition    string   // its expression
 	Reach        Reach
@@ -75,18 +75,23 @@ type Finding struct {
 	Suppressed  string // the reason of the ignore that covers it, "" where none does
 	Unknown     bool   // it may be so: it rests on a value that is not known
 
-	target  *target         // what it is about, nil where it is about a node or what is not known
-	place   *node           // the node that it is about, or is below of
-	key     string          // the name of the policy that it is about, "" where none
-	rest    string          // Message after its subject, where that is Members
-	detail  string          // what tells it apart from another finding about the same binding, where that has Members
+	target *target // what it is about, nil where it is about a node or what is not known
+	place  *node   // the node that it is about, or is below of
+	key    string  // the name of the policy that it is about, "" where none
+	grant  *grant  // the grant that it is about, nil where it is about none or several
+	detail string  // what tells it apart from another finding about the same binding, where that has Members
+	// says is Message about some of Members, nil where Members is.
+	says    func(members []string) string
 	way     *way            // how Member comes to invoke, for grant-indirect alone
 	propose func() []repair // its fixes, not proved yet; nil where there are none
 }
 
 // Options say how to judge. The zero Options has the rules' own severities.
 type Options struct {
-	Now time.Time // the moment judged at
+	// OnePerBinding makes one finding of those about the members of one binding,
+	// as an inventory is reported, and names the project in each message.
+	OnePerBinding bool
+	Now           time.Time // the moment judged at
 	// Before is the estate before the change, nil where there is none.
 	Before *estate.Estate
 	// OnlyNew leaves out what the estate before the change had too.

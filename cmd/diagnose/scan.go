@@ -82,6 +82,7 @@ live inventory of an organization, folder or project.`,
 		for _, f := range s.Foreign {
 			a.say("%s", f)
 		}
+		o.OnePerBinding = true
 		r := report.Findings{Command: "scan", Result: rules.Judge(e, o), FailOn: failOn, At: o.Now}
 		r.Incomplete = append(a.incomplete(s), r.Missing...)
 		return j.report(c.Context(), r)
