@@ -51,6 +51,9 @@ type WhoReport struct {
 	Notes       []string     // what else stands in the way
 	Answered    bool         // the policy that lets callers in was read
 	Complete    bool         // everything was read that could change the list
+	// Becomers are those who can become somebody in the list, nil where that
+	// was not asked.
+	Becomers *Becomers
 }
 
 // Who lists everybody that the evidence lets invoke the target, whatever the

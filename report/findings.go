@@ -199,9 +199,7 @@ func ruleFinding(x rules.Finding) wireRuleFinding {
 	if x.Reach.Known {
 		out.Reach.Services = x.Reach.Services
 	}
-	for _, s := range x.Path {
-		out.Path = append(out.Path, wireStep{s.Principal, s.Permission, s.Role, s.On})
-	}
+	out.Path = stepsJSON(x.Path)
 	for _, fix := range x.Fixes {
 		out.Fixes = append(out.Fixes, fixJSON(fix))
 	}

@@ -23,6 +23,46 @@ type wireWho struct {
 	Denied        string           `json:"denied"`
 	Notes         []string         `json:"notes"`
 	Complete      bool             `json:"complete"`
+	*wireBecomers
+}
+
+// wireBecomers are there where they were asked for.
+type wireBecomers struct {
+	Indirect       []wireBecomer    `json:"indirect"`
+	IndirectUnread []wireAssumption `json:"indirectUnread"`
+}
+
+type wireBecomer struct {
+	Member  string     `json:"member"`
+	Answer  string     `json:"answer"` // may, unknown
+	Message string     `json:"message"`
+	Path    []wireStep `json:"path"`
+}
+
+func becomersJSON(b *checks.Becomers) *wireBecomers {
+	if b == nil {
+		return nil
+	}
+	out := &wireBecomers{Indirect: []wireBecomer{}, IndirectUnread: []wireAssumption{}}
+	for _, x := range b.List {
+		one := wireBecomer{Member: x.Member, Answer: checks.May.String(), Message: x.Text, Path: stepsJSON(x.Path)}
+		if x.Unsure {
+			one.Answer = checks.Unsure.String()
+		}
+		out.Indirect = append(out.Indirect, one)
+	}
+	for _, a := range b.Unread {
+		out.IndirectUnread = append(out.IndirectUnread, wireAssumption{a.Check, a.Document, a.Text, shells(a.Gather)})
+	}
+	return out
+}
+
+func stepsJSON(list []checks.Step) []wireStep {
+	var out []wireStep
+	for _, s := range list {
+		out = append(out, wireStep{s.Principal, s.Permission, s.Role, s.On})
+	}
+	return out
 }
 
 type wireHolder struct {
@@ -58,6 +98,7 @@ func whoJSON(r checks.WhoReport) wireWho {
 		Public: r.Public != "", PublicBecause: r.Public,
 		Holders: holdersJSON(r.Holders), Ineffective: holdersJSON(r.Ineffective), Unread: []wireAssumption{},
 		Denied: r.Denied, Notes: append([]string{}, r.Notes...), Complete: r.Complete,
+		wireBecomers: becomersJSON(r.Becomers),
 	}
 	for _, a := range r.Unread {
 		out.Unread = append(out.Unread, wireAssumption{a.Check, a.Document, a.Text, shells(a.Gather)})
@@ -155,11 +196,45 @@ func whoPage(r checks.WhoReport, st Style) *page {
 	}
 	p.holders("Who may invoke", r.Holders)
 	p.holders("Look like a grant but are not", r.Ineffective)
+	p.becomers(r.Becomers, st)
 	if len(r.Unread) > 0 {
 		p.add(section{Title: "Not read, and could change this list"})
 		p.unread(r.Unread, st.reading(checks.Verdict{}))
 	}
 	return p
+}
+
+// becomers writes who can become somebody who may invoke, with the way.
+func (p *page) becomers(b *checks.Becomers, st Style) {
+	if b == nil {
+		return
+	}
+	g := grid{}
+	for _, x := range b.List {
+		m, lines := standingMarks[checks.May], []string{x.Text}
+		if x.Unsure {
+			m = standingMarks[checks.Unsure]
+		}
+		for _, s := range x.Path {
+			lines = append(lines, stepText(s))
+		}
+		g.Rows = append(g.Rows, row{Cells: []cell{{Mark: &m}, say(lines...)}})
+	}
+	p.add(section{Title: "Who can become one that may invoke"})
+	if len(b.List) == 0 {
+		p.add(paragraph{Text: "nobody that the policies read name"})
+	} else {
+		p.add(g)
+	}
+	if len(b.Unread) > 0 {
+		p.add(section{Title: "Not read, and could name more who can become one"})
+		p.unread(b.Unread, st.reading(checks.Verdict{}))
+	}
+}
+
+// stepText is one binding on the way.
+func stepText(s checks.Step) string {
+	return fmt.Sprintf("%s has %s through %s on %s", s.Principal, s.Permission, s.Role, s.On)
 }
 
 // holders writes each member with the way in which it comes to the permission.

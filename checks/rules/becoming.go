@@ -248,6 +248,9 @@ func (b *becoming) bind(at bound, on reach.Place, mask reach.Rights) {
 	for _, s := range at.binding.Members {
 		m := iam.ParseMember(s)
 		g := b.givenTo(at.binding, m)
+		if at.binding.Maybe != "" {
+			g.sure = 0
+		}
 		if g.may&mask == 0 {
 			continue
 		}

@@ -170,6 +170,9 @@ func (b *becoming) doubt(w way) string {
 	from := w.source.principal
 	for i, v := range w.visits {
 		if in := b.bindings[v.Grant.Ref].binding; v.Grant.Sure&v.Rights == 0 {
+			if in.Maybe != "" {
+				return maybe(in)
+			}
 			if h := b.x.holding(in, b.members[from], v.Named(i == len(w.visits)-1 && !w.opens)); h.Reason != "" {
 				return h.Reason
 			}
@@ -223,12 +226,12 @@ func memberList(b *becoming, ways []way) string {
 }
 
 // steps is the path of a way, binding by binding.
-func (b *becoming) steps(w way) []Step {
-	var out []Step
+func (b *becoming) steps(w way) []checks.Step {
+	var out []checks.Step
 	from := b.members[w.source.principal].String()
 	step := func(r reach.Grant, permission, account string) {
 		in := b.bindings[r.Ref]
-		out = append(out, Step{Principal: from, Permission: permission, Role: in.binding.Role, On: in.on, Account: account})
+		out = append(out, checks.Step{Principal: from, Permission: permission, Role: in.binding.Role, On: in.on, Account: account})
 	}
 	for i, v := range w.visits {
 		account := b.members[v.Account].Value

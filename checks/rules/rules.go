@@ -68,7 +68,7 @@ type Finding struct {
 	Message      string // one sentence: what is granted, what follows
 	// Path is, for grant-indirect alone, the way from Member to the account
 	// that may invoke.
-	Path        []Step
+	Path        []checks.Step
 	Where       estate.Where
 	Fixes       []checks.Fix
 	Fingerprint string // stable across runs, machines and line numbers

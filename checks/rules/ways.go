@@ -7,15 +7,6 @@ import (
 	"diagnose/internal/reach"
 )
 
-// A Step is one binding on the way from a principal to an account.
-type Step struct {
-	Principal  string // member: who takes the step
-	Permission string
-	Role       string
-	On         string // full name of the resource that it is bound on
-	Account    string // e-mail of the account that the principal becomes by it, "" where by the step after it
-}
-
 // A way is how a member of one binding comes to invoke a target that it may
 // not invoke itself.
 type way struct {

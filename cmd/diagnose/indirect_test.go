@@ -129,3 +129,95 @@ func TestScanIndirectMembers(t *testing.T) {
 		t.Errorf("%+v", doc.Findings)
 	}
 }
+
+// whoIndirect is the part of `who --indirect` that these tests read.
+type whoIndirect struct {
+	Holders  []struct{ Member string }
+	Indirect []struct {
+		Member, Answer, Message string
+		Path                    []map[string]string
+	}
+	IndirectUnread []struct{ Document, Text string }
+}
+
+// Who can become the account that may invoke, from a case: by the policy of
+// the account, by the project's, and through another account; and what was not
+// read.
+func TestWhoIndirect(t *testing.T) {
+	const orders, middle = "orders@shop.iam.gserviceaccount.com", "deploy@shop.iam.gserviceaccount.com"
+	policy := func(role, member string) string {
+		return fmt.Sprintf(`{"bindings":[{"role":%q,"members":[%q]}]}`, role, member)
+	}
+	service := `{"name":"projects/shop/locations/r/services/billing","uri":"https://billing-x-ew.a.run.app"}`
+	own := policy("roles/run.invoker", "serviceAccount:"+orders)
+	above := func(project string) string {
+		return `[{"id":"shop","type":"project","policy":` + project + `},{"id":"1","type":"organization","policy":{}}]`
+	}
+	account := func(email, policy string) string {
+		return fmt.Sprintf(`{"name":"projects/shop/serviceAccounts/%s","policy":%s}`, email, policy)
+	}
+	const creator, minter = "roles/iam.serviceAccountTokenCreator", "roles/iam.serviceAccountOpenIdTokenCreator"
+	for name, c := range map[string]struct {
+		files  map[string]string
+		code   int
+		want   []string // member, answer, permissions
+		unread string   // a part of what was not read, "" where all was
+	}{
+		"by the account's policy": {map[string]string{"ancestor-policies.json": above("{}"), "deny-policies.json": "[]",
+			"service-account-policies.json": "[" + account(orders, policy(minter, "user:mallory@gmail.com")) + "]"}, 0,
+			[]string{"user:mallory@gmail.com may iam.serviceAccounts.getOpenIdToken"}, ""},
+		"by the project's policy": {map[string]string{"ancestor-policies.json": above(policy(creator, "user:ci@example.com")), "deny-policies.json": "[]",
+			"service-account-policies.json": "[" + account(orders, "{}") + "]"}, 0,
+			[]string{"user:ci@example.com may iam.serviceAccounts.getOpenIdToken"}, ""},
+		"through another account": {map[string]string{"ancestor-policies.json": above("{}"), "deny-policies.json": "[]",
+			"service-account-policies.json": "[" + account(middle, policy(creator, "user:ci@example.com")) + "," + account(orders, policy(minter, "serviceAccount:"+middle)) + "]"}, 0,
+			[]string{"serviceAccount:" + middle + " may iam.serviceAccounts.getOpenIdToken",
+				"user:ci@example.com may iam.serviceAccounts.getAccessToken iam.serviceAccounts.getOpenIdToken"}, ""},
+		"the policy of the account was not read": {map[string]string{"ancestor-policies.json": above("{}"), "deny-policies.json": "[]"}, 3, nil,
+			"the policy of " + orders + " was not read"},
+		"what is above was not read": {map[string]string{"deny-policies.json": "[]",
+			"service-account-policies.json": "[" + account(orders, "{}") + "]"}, 3, nil, "the policies above the service were not all read"},
+		"nobody": {map[string]string{"ancestor-policies.json": above("{}"), "deny-policies.json": "[]",
+			"service-account-policies.json": "[" + account(orders, "{}") + "]"}, 0, nil, ""},
+		"denied": {map[string]string{"ancestor-policies.json": above("{}"),
+			"deny-policies.json": `[{"name":"policies/cloudresourcemanager.googleapis.com%2Fprojects%2Fshop/denypolicies/d","rules":[{"denyRule":{"deniedPrincipals":["principalSet://goog/public:all"],"deniedPermissions":["iam.googleapis.com/serviceAccounts.getOpenIdToken"]}}]}]`,
+			"service-account-policies.json": "[" + account(orders, policy(minter, "user:mallory@gmail.com")) + "]"}, 0, nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			c.files["service.json"], c.files["policy.json"] = service, own
+			for file, data := range c.files {
+				if err := os.WriteFile(dir+"/"+file, []byte(data), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			code, out, errs := run(t, nil, "who", "--indirect", "--format=json", dir)
+			var doc whoIndirect
+			if err := json.Unmarshal([]byte(out), &doc); err != nil {
+				t.Fatalf("%v: %s%s", err, out, errs)
+			}
+			var got, unread []string
+			for _, x := range doc.Indirect {
+				line := x.Member + " " + x.Answer
+				for _, s := range x.Path {
+					line += " " + s["permission"]
+				}
+				got = append(got, line)
+			}
+			for _, u := range doc.IndirectUnread {
+				unread = append(unread, u.Text)
+			}
+			all := strings.Join(unread, "; ")
+			if code != c.code || !slices.Equal(got, c.want) || c.unread == "" && all != "" || !strings.Contains(all, c.unread) {
+				t.Errorf("exit %d, %q, unread %q\nwant %d, %q, %q\n%s", code, got, all, c.code, c.want, c.unread, errs)
+			}
+			if _, text, _ := run(t, nil, "who", "--indirect", dir); !strings.Contains(text, "become one that may invoke") {
+				t.Error(text)
+			}
+		})
+	}
+	_, out, _ := run(t, nil, "who", "--format=json", t.TempDir())
+	if strings.Contains(out, "indirect") {
+		t.Errorf("not asked: %s", out)
+	}
+}
