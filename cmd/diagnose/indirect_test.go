@@ -180,7 +180,7 @@ func TestWhoIndirect(t *testing.T) {
 		"nobody": {map[string]string{"ancestor-policies.json": above("{}"), "deny-policies.json": "[]",
 			"service-account-policies.json": "[" + account(orders, "{}") + "]"}, 0, nil, ""},
 		"denied": {map[string]string{"ancestor-policies.json": above("{}"),
-			"deny-policies.json": `[{"name":"policies/cloudresourcemanager.googleapis.com%2Fprojects%2Fshop/denypolicies/d","rules":[{"denyRule":{"deniedPrincipals":["principalSet://goog/public:all"],"deniedPermissions":["iam.googleapis.com/serviceAccounts.getOpenIdToken"]}}]}]`,
+			"deny-policies.json":            `[{"name":"policies/cloudresourcemanager.googleapis.com%2Fprojects%2Fshop/denypolicies/d","rules":[{"denyRule":{"deniedPrincipals":["principalSet://goog/public:all"],"deniedPermissions":["iam.googleapis.com/serviceAccounts.getOpenIdToken"]}}]}]`,
 			"service-account-policies.json": "[" + account(orders, policy(minter, "user:mallory@gmail.com")) + "]"}, 0, nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
