@@ -28,8 +28,8 @@ type wireWho struct {
 
 // wireBecomers are there where they were asked for.
 type wireBecomers struct {
-	Indirect       []wireBecomer    `json:"indirect"`
-	IndirectUnread []wireAssumption `json:"indirectUnread"`
+	Indirect       []wireBecomer    `json:"indirect,omitzero"`
+	IndirectUnread []wireAssumption `json:"indirectUnread,omitzero"`
 }
 
 type wireBecomer struct {
