@@ -24,7 +24,7 @@ var flagGroups = []struct {
 	{"The token", []string{"token-file", "token-env", "claims", "audience", "jwks"}},
 	{"The target", []string{"service", "function", "project-file", "tags"}},
 	{"Who may invoke", []string{"policy", "function-policy", "ancestor-policies", "deny-policies", "roles", "groups",
-		"iap-policy", "iap-settings", "service-account-policies"}},
+		"iap-policy", "iap-settings", "service-account-policies", "indirect"}},
 	{"Who calls", []string{"caller", "trigger"}},
 	{"What was observed", []string{"response", "log"}},
 	{"A live target", []string{"project", "region", "scope", "impersonate-service-account", "quota-project", "timeout", "read-time", "resume", "offline"}},
