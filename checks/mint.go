@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"diagnose/internal/caller"
@@ -211,27 +210,13 @@ func (in *Invocation) callTarget() string {
 	return cmp.Or(in.audiences.Preferred(), gcp.ServiceURLWord)
 }
 
-// plainValue is a value in a query that is no secret by its form.
-var plainValue = regexp.MustCompile(`^(?:\d{1,9}|[a-z]{1,8}|true|false|)$`)
-
-// secretName is a name in a query whose value may be a secret.
-var secretName = regexp.MustCompile(`(?i)key|token|secret|sig|pass|pwd|auth|cred|code|session|jwt|hash|otp|pin`)
-
 // shown is a URL for a command or a sentence: without user, password and
 // fragment, and with a mark in place of values of the query that may be
 // secrets.
 func shown(u *url.URL) string {
 	c := *u
 	c.User, c.Fragment, c.RawFragment = nil, "", ""
-	var parts []string
-	for _, pair := range strings.Split(c.RawQuery, "&") {
-		name, value, ok := strings.Cut(pair, "=")
-		if ok && (secretName.MatchString(name) || !plainValue.MatchString(value)) {
-			pair = name + "=…"
-		}
-		parts = append(parts, pair)
-	}
-	c.RawQuery = strings.Join(parts, "&")
+	c.RawQuery = gcp.ShownQuery(c.RawQuery, "…")
 	return c.String()
 }
 

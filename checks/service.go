@@ -8,6 +8,7 @@ import (
 	"cloud.google.com/go/functions/apiv2/functionspb"
 	"cloud.google.com/go/run/apiv2/runpb"
 
+	"diagnose/internal/credential"
 	"diagnose/internal/evidence"
 	"diagnose/internal/gcp"
 )
@@ -39,10 +40,10 @@ answer is 429, 500 or 503, and the request log explains it. Access was not refus
 		case cond == nil || cond.GetState() == runpb.Condition_STATE_UNSPECIFIED:
 			return assume("service.json", "the document does not say whether the service is ready", "the service has a serving revision", in.describeService()...)
 		case cond.GetState() == runpb.Condition_CONDITION_FAILED && svc.GetLatestReadyRevision() != "":
-			return warn("the last deployment failed, but an earlier revision serves: "+cond.GetMessage(), src)
+			return warn("the last deployment failed, but an earlier revision serves: "+credential.Words(cond.GetMessage()), src)
 		case cond.GetState() == runpb.Condition_CONDITION_FAILED:
 			message := "the service has no serving revision"
-			if m := cond.GetMessage(); m != "" {
+			if m := credential.Words(cond.GetMessage()); m != "" {
 				message += ": " + m
 			}
 			f := fail(message, Answer{Status: 503, Also: []int{404, 500}}, src)
@@ -147,7 +148,7 @@ answer. Its state messages say why.`,
 		fn, src := in.fn(), in.Function.Source.At("/state")
 		why := ""
 		for _, m := range fn.GetStateMessages() {
-			why += ": " + m.GetMessage()
+			why += ": " + credential.Words(m.GetMessage())
 		}
 		switch fn.GetState() {
 		case functionspb.Function_ACTIVE:

@@ -14,7 +14,7 @@ import (
 // exit code.
 func (a *app) fail(err error) int {
 	out := report.Failure{SchemaVersion: report.SchemaVersion, Error: report.Problem{Hints: []string{}}}
-	out.Error.Message, out.Error.ExitCode = report.Clean(err.Error()), exitUsage
+	out.Error.Message, out.Error.ExitCode = report.Clean(withoutArguments(err.Error(), a.Args)), exitUsage
 	var f *failure
 	if errors.As(err, &f) {
 		out.Error.ExitCode = exitOpen
@@ -23,7 +23,7 @@ func (a *app) fail(err error) int {
 	if errors.As(err, &h) {
 		for _, hint := range h.hints {
 			if hint != "" {
-				out.Error.Hints = append(out.Error.Hints, report.Clean(hint))
+				out.Error.Hints = append(out.Error.Hints, report.Clean(withoutArguments(hint, a.Args)))
 			}
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"diagnose/internal/gcp"
 )
 
 // shapes are the credentials that show by themselves: JWTs, OAuth tokens, API
@@ -25,11 +27,34 @@ var (
 // Scrub returns a text without the credentials that it quotes, for messages
 // and documents that others wrote: also what stands where a credential does,
 // as behind the word Bearer.
-func Scrub(text string) string { return secrets.ReplaceAllString(text, "[removed]") }
+func Scrub(text string) string { return hideURLs(secrets.ReplaceAllString(text, "[removed]")) }
+
+// urls are addresses as they stand in a text, with what may be a secret in
+// them. They end where a text of JSON, XML or a shell does.
+var urls = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>` + "`" + `|^{}]*`)
+
+// spelled are characters that end a URL, as XML and HTML spell them.
+var spelled = regexp.MustCompile(`&(?:#\d+|#x[0-9A-Fa-f]+|quot|lt|gt|apos);`)
+
+// hideURLs takes out of URLs what may be a secret whatever its form.
+func hideURLs(text string) string {
+	if !strings.Contains(text, "://") || !strings.ContainsAny(text, "?#@") {
+		return text
+	}
+	return urls.ReplaceAllStringFunc(text, func(u string) string {
+		bare := u
+		if end := spelled.FindStringIndex(u); end != nil {
+			bare = u[:end[0]]
+		}
+		bare = strings.TrimRight(bare, `.,;:!?)\`)
+		return gcp.ShownURL(bare) + u[len(bare):]
+	})
+}
 
 // Hide returns a text of this program without the credentials that came into
 // it from the evidence, as in a URL or a name. Words about credentials stay.
 func Hide(text string) string {
+	text = hideURLs(text)
 	if !slices.ContainsFunc(marks, func(m string) bool { return strings.Contains(text, m) }) {
 		return text
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"diagnose/internal/credential"
+	"diagnose/internal/gcp"
 )
 
 const blank = "[redacted]"
@@ -23,11 +24,7 @@ func writeRequest(s Snapshot) ([]byte, error) {
 	if r.URL != nil {
 		u := *r.URL
 		u.User = nil
-		if u.Query().Has("key") {
-			q := u.Query()
-			q.Set("key", blank)
-			u.RawQuery = q.Encode()
-		}
+		u.RawQuery, u.Fragment, u.RawFragment = gcp.ShownQuery(u.RawQuery, blank), "", ""
 		out["url"] = credential.Scrub(u.String())
 	}
 	for key, v := range map[string]string{"method": r.Method, "source": string(r.Origin),

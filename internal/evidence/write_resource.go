@@ -32,7 +32,7 @@ func writeFunction(s Snapshot) ([]byte, error) {
 	}
 	for _, m := range in.GetStateMessages() {
 		out.StateMessages = append(out.StateMessages, &functionspb.StateMessage{
-			Severity: m.GetSeverity(), Type: m.GetType(), Message: credential.Scrub(m.GetMessage())})
+			Severity: m.GetSeverity(), Type: m.GetType(), Message: credential.Words(m.GetMessage())})
 	}
 	raw, err := protojson.Marshal(out)
 	if err != nil {
@@ -69,7 +69,7 @@ func writeService(s Snapshot) ([]byte, error) {
 	}
 	for _, c := range append(out.Conditions, out.TerminalCondition) {
 		if c != nil {
-			c.Message = credential.Scrub(c.Message)
+			c.Message = credential.Words(c.Message)
 		}
 	}
 	return writeMessage(out)

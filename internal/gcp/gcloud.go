@@ -268,10 +268,19 @@ func (n Name) SendIDToken(account, audience, endpoint string) []string {
 		return n.run("update", flag("http-oidc-service-account-email-override", account),
 			flag("http-oidc-token-audience-override", audience))
 	case "subscriptions":
-		return n.run("modify-push-config", flag("push-endpoint", or(endpoint, "PUSH_ENDPOINT")),
+		return n.run("modify-push-config", flag("push-endpoint", or(statable(endpoint), "PUSH_ENDPOINT")),
 			flag("push-auth-service-account", account), flag("push-auth-token-audience", audience))
 	}
 	return nil
+}
+
+// statable is a URL that a command may state, "" for one with what may be a
+// secret.
+func statable(url string) string {
+	if ShownURL(url) != url {
+		return ""
+	}
+	return url
 }
 
 // ListProjects prints the projects that one may see.

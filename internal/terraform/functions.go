@@ -58,7 +58,7 @@ var pure = map[string]function.Function{
 	"alltrue": everyFunc(true), "anytrue": everyFunc(false), "one": oneFunc, "sum": sumFunc, "matchkeys": matchkeysFunc,
 	"transpose": transposeFunc, "startswith": textPairFunc(hasPrefix), "endswith": textPairFunc(hasSuffix),
 	"strcontains": textPairFunc(contains),
-	"sensitive":   sameFunc, "nonsensitive": sameFunc, "ephemeralasnull": sameFunc,
+	"sensitive":   openFunc, "nonsensitive": sameFunc, "ephemeralasnull": sameFunc,
 	"timestamp": unknownFunc, "plantimestamp": unknownFunc, "uuid": unknownFunc, "bcrypt": unknownFunc,
 }
 
@@ -67,6 +67,13 @@ var sameFunc = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowNull: true, AllowDynamicType: true, AllowUnknown: true}},
 	Type:   func(args []cty.Value) (cty.Type, error) { return args[0].Type(), nil },
 	Impl:   func(args []cty.Value, _ cty.Type) (cty.Value, error) { return args[0], nil },
+})
+
+// openFunc returns what of its argument is no secret.
+var openFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowNull: true, AllowDynamicType: true, AllowUnknown: true}},
+	Type:   func(args []cty.Value) (cty.Type, error) { return args[0].Type(), nil },
+	Impl:   func(args []cty.Value, _ cty.Type) (cty.Value, error) { return openValue(args[0]), nil },
 })
 
 // unknownFunc returns a text that is another one each time.

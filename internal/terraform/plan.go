@@ -172,15 +172,17 @@ func (r *reader) addChange(c *tfjson.ResourceChange) {
 	}
 	where := estate.Where{File: r.file, Address: c.Address}
 	a, data := c.Change.Actions, c.Mode == tfjson.DataResourceMode
-	before, existed := c.Change.Before.(map[string]any)
-	was := &Resource{Type: c.Type, Name: c.Name, Address: c.Address, Values: before, Where: where}
+	known, hidden := withoutSensitive(c.Change.Before, nil, c.Change.BeforeSensitive)
+	before, existed := known.(map[string]any)
+	was := &Resource{Type: c.Type, Name: c.Name, Address: c.Address, Values: before, Unknown: hidden, Where: where}
 	if existed && !data && !a.Create() && r.deferred == "" {
 		r.before = append(r.before, was)
 		if a.Delete() || a.Replace() {
 			r.gone = append(r.gone, was)
 		}
 	}
-	after, ok := c.Change.After.(map[string]any)
+	known, unknown := withoutSensitive(c.Change.After, c.Change.AfterUnknown, c.Change.AfterSensitive)
+	after, ok := known.(map[string]any)
 	switch {
 	case a.Forget() && existed && !data:
 		left := *was // it stays as it is, and nothing manages it any more
@@ -190,7 +192,7 @@ func (r *reader) addChange(c *tfjson.ResourceChange) {
 	case a.Delete() || a.Forget() || !ok:
 		return
 	}
-	x := &Resource{Type: c.Type, Name: c.Name, Address: c.Address, Values: after, Unknown: c.Change.AfterUnknown, Where: where, Said: r.said(c.Address),
+	x := &Resource{Type: c.Type, Name: c.Name, Address: c.Address, Values: after, Unknown: unknown, Where: where, Said: r.said(c.Address),
 		Created: a.Create() || a.Replace(), Replaced: a.Replace(), Unchanged: a.NoOp(), maybe: r.deferred}
 	r.keep(x, data)
 }
@@ -217,11 +219,22 @@ func (r *reader) addState(m *tfjson.StateModule, dataOnly bool) {
 		if !strings.HasPrefix(s.Type, "google_") || dataOnly && !data || data && r.byAddress[s.Address] != nil {
 			continue
 		}
-		r.keep(&Resource{Type: s.Type, Name: s.Name, Address: s.Address, Values: s.AttributeValues, Where: estate.Where{File: r.file, Address: s.Address}}, data)
+		values, hidden := withoutSensitive(s.AttributeValues, nil, stateMarks(s))
+		known, _ := values.(map[string]any)
+		r.keep(&Resource{Type: s.Type, Name: s.Name, Address: s.Address, Values: known, Unknown: hidden, Where: estate.Where{File: r.file, Address: s.Address}}, data)
 	}
 	for _, child := range m.ChildModules {
 		r.addState(child, dataOnly)
 	}
+}
+
+// stateMarks are the marks of what is sensitive in a state.
+func stateMarks(s *tfjson.StateResource) any {
+	var out any
+	if len(s.SensitiveValues) == 0 || json.Unmarshal(s.SensitiveValues, &out) != nil {
+		return nil
+	}
+	return out
 }
 
 // said reports whether the configuration sets an attribute; nil where the plan

@@ -218,6 +218,9 @@ func (s *scope) variable(b *block, name string) cty.Value {
 	if err != nil {
 		return cty.DynamicVal
 	}
+	if e := b.attributes["sensitive"]; e != nil && !s.never(e) {
+		return openValue(out)
+	}
 	return out
 }
 
