@@ -48,7 +48,7 @@ func ShownQuery(query, mark string) string {
 	pairs := strings.Split(query, "&")
 	for i, pair := range pairs {
 		name, value, ok := strings.Cut(pair, "=")
-		switch taken := value == mark || value == ""; {
+		switch taken := value == "…" || value == Hidden || value == ""; {
 		case !ok && !plainValue.MatchString(pair):
 			pairs[i] = mark
 		case ok && !taken && (secretName.MatchString(name) || !plainValue.MatchString(value)):
