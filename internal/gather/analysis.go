@@ -178,7 +178,7 @@ func mayCarry(role string) bool {
 // rolesOf reads which of the custom roles carry the permissions asked about.
 // A role without a result carries none of them, provided that everything was
 // explored and the resource is known to the inventory, as any other result
-// shows. The roles list no other permission.
+// shows. Of other permissions the roles say nothing.
 func rolesOf(resp *assetpb.AnalyzeIamPolicyResponse, seen []string, src evidence.Source) evidence.Fact[[]*adminpb.Role] {
 	carried := map[string][]string{}
 	for _, r := range resp.GetMainAnalysis().GetAnalysisResults() {
@@ -200,7 +200,7 @@ func rolesOf(resp *assetpb.AnalyzeIamPolicyResponse, seen []string, src evidence
 	for _, role := range slices.Sorted(maps.Keys(carried)) {
 		if custom(role) {
 			slices.Sort(carried[role])
-			out = append(out, &adminpb.Role{Name: role, IncludedPermissions: carried[role]})
+			out = append(out, iam.RoleAsked(role, carried[role], asked))
 		}
 	}
 	if out == nil {

@@ -63,6 +63,22 @@ func NewRoles(defs []*adminpb.Role) Roles {
 	return r
 }
 
+// onlyAsked begins the description of a role that RoleAsked made.
+const onlyAsked = "diagnose knows of this role only whether it includes "
+
+// RoleAsked is a role of which is known only which of some permissions it
+// includes: Carries leaves every other permission open. Its description says
+// so, which a case keeps.
+func RoleAsked(name string, included, asked []string) *adminpb.Role {
+	return &adminpb.Role{Name: name, IncludedPermissions: included, Description: onlyAsked + strings.Join(asked, ", ")}
+}
+
+// askedAbout reports whether it is known of a role if it includes a permission.
+func askedAbout(d *adminpb.Role, permission string) bool {
+	list, part := strings.CutPrefix(d.GetDescription(), onlyAsked)
+	return !part || slices.Contains(strings.Split(list, ", "), permission)
+}
+
 // unread are basic roles that exist and whose permissions the table lacks.
 var unread = []string{"roles/admin", "roles/writer", "roles/reader"}
 
@@ -77,6 +93,8 @@ func (r Roles) Carries(role, permission string) (State, string) {
 			return NotGranted, role + " is disabled"
 		case slices.Contains(d.GetIncludedPermissions(), permission):
 			return Granted, ""
+		case !askedAbout(d, permission):
+			return Unknown, "it was not asked whether " + role + " includes " + permission
 		}
 		return NotGranted, role + " does not include " + permission
 	}

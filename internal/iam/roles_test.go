@@ -3,6 +3,8 @@ package iam
 import (
 	"strings"
 	"testing"
+
+	"cloud.google.com/go/iam/admin/apiv1/adminpb"
 )
 
 // The reason says what kind of role it is whose permissions are not known.
@@ -16,6 +18,16 @@ func TestUnknownRoles(t *testing.T) {
 	} {
 		if got, why := (Roles{}).Carries(role, RunInvoke); got != Unknown || !strings.Contains(why, want) {
 			t.Errorf("%s is %s (%s), want unknown: %s", role, got, why, want)
+		}
+	}
+}
+
+// A role that was asked about some permissions says nothing of others.
+func TestRoleAsked(t *testing.T) {
+	roles := NewRoles([]*adminpb.Role{RoleAsked("projects/p/roles/r", []string{RunInvoke}, []string{RunInvoke, FunctionsInvoke})})
+	for permission, want := range map[string]State{RunInvoke: Granted, FunctionsInvoke: NotGranted, MintIDToken: Unknown} {
+		if got, why := roles.Carries("projects/p/roles/r", permission); got != want {
+			t.Errorf("%s: %v (%s), want %v", permission, got, why, want)
 		}
 	}
 }
