@@ -116,6 +116,7 @@ type Finding struct {
 type Comparison struct {
 	Of             string // what the values are of: "aud"
 	Sent, Accepted []string
+	Says           string // the finding's message without what is accepted
 }
 
 // An Assumption is what a finding takes for granted, and the command that

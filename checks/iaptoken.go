@@ -112,7 +112,9 @@ func (in *Invocation) iapAudience(got sent) Finding {
 	case oauth.GetClientId().GetValue() == "" && isClient:
 		return assume("iap-settings.json", fmt.Sprintf("it is unknown whether aud %q is IAP's OAuth client", auds[0]), fmt.Sprintf("%q is IAP's OAuth client, or one of its programmatic clients", auds[0]), in.readIAPSettings()...)
 	case isClient:
-		return withFixes(fail(fmt.Sprintf("IAP refuses the token: aud %q is not one of %q", auds[0], accepted), Answer{Status: 401}, src), in.iapMint())
+		f := withFixes(fail(fmt.Sprintf("IAP refuses the token: aud %q is not one of %q", auds[0], accepted), Answer{Status: 401}, src), in.iapMint())
+		f.Compared = Comparison{"aud", auds, accepted, fmt.Sprintf("IAP refuses the token: aud %q is not one of its own", auds[0])}
+		return f
 	}
 	return withFixes(fail(fmt.Sprintf("IAP refuses the token: aud %q is not IAP's OAuth client", auds[0]), Answer{Status: 401}, src), in.iapMint())
 }

@@ -25,6 +25,9 @@ func (in *Invocation) allowLayers() []layer {
 			fact, own.source = in.FunctionPolicy, in.FunctionPolicy.Source
 		}
 	}
+	if in.name.ID == "" {
+		own.Resource = map[iam.Level]string{iam.Service: "the service", iam.Function: "the function"}[own.Level]
+	}
 	fill(&own, fact)
 	out := []layer{own}
 	ancestors, _ := in.Ancestors.Get()

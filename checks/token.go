@@ -245,6 +245,7 @@ func (in *Invocation) audienceFinding(t credential.Credential, src evidence.Sour
 		return f
 	}
 	f := fail(best.Reason, rejected, src)
+	f.Compared = Comparison{"aud", t.Claims.Audience, in.audiences.List(), strings.TrimSuffix(best.Reason, in.audiences.wanted())}
 	if best.Custom {
 		f.Assumes = in.noCustomAudience()
 	}

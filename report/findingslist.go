@@ -27,7 +27,7 @@ func (f Findings) verdict() (label, sentence string, m mark) {
 	case n > 0:
 		return "failed", fmt.Sprintf("%s of severity %s or above", plural(n, what), f.FailOn), mark{"✗", "X", "failed", bad}
 	case len(f.Incomplete) > 0:
-		return "incomplete", none + " in what could be read", mark{"?", "?", "incomplete", unsure}
+		return "incomplete", none + " in the part that was read", mark{"?", "?", "incomplete", unsure}
 	case f.Undecided():
 		return "not known", plural(open, "thing") + " could open or break invocation, and " + none, mark{"?", "?", "not known", unsure}
 	case open > 0:

@@ -59,7 +59,7 @@ func writeJUnit(w io.Writer, f Findings) error {
 	}
 	for _, r := range rules.Rules() {
 		if !found[r.ID] {
-			s.Cases = append(s.Cases, junitCase{Name: r.Title, ClassName: r.ID, Time: "0"})
+			s.Cases = append(s.Cases, junitCase{Name: "none found: " + r.Title, ClassName: r.ID, Time: "0"})
 		}
 	}
 	for _, i := range f.Incomplete {

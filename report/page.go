@@ -71,11 +71,13 @@ type (
 	// A section begins a part of the page.
 	section struct{ Title, Note string }
 	// A list is of items, the most important first. The table shows the first
-	// Keep of them and the number of the others, all where Keep is 0.
+	// Keep of them and the number of the others, all where Keep is 0, and only
+	// their number where it is negative.
 	list struct {
 		Numbered bool
 		Items    []item
 		Keep     int
+		More     string // what leads to the others: "or"; "" is "and"
 	}
 	item struct {
 		Tone  tone

@@ -54,7 +54,7 @@ func TestNoRepairIsTold(t *testing.T) {
 }
 
 func TestEffectsNameWhatRemains(t *testing.T) {
-	text := reports(t, snapshot(t, "token-expired-only"), "table", Style{})["invoke"]
+	text := reports(t, snapshot(t, "token-expired-only"), "table", Style{Verbose: true})["invoke"]
 	got := strings.Join(strings.Fields(text), " ")
 	for _, want := range []string{"then nothing is known to fail", "still not known: ingress-source", "needed, but not enough alone", "what remains: token-expiry"} {
 		if !strings.Contains(got, want) {

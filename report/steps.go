@@ -12,12 +12,11 @@ import (
 // fixes, and how to read what was not read.
 
 // causes lists what could have brought about the answer that was seen.
-func (p *page) causes(v checks.Verdict, st Style) {
+func (p *page) causes(v checks.Verdict, r *reading) {
 	if v.Observed == nil || len(v.Observed.Explanations) == 0 {
 		return
 	}
 	l := list{Numbered: true}
-	r := st.reading(v)
 	for _, e := range v.Observed.Explanations {
 		l.Items = append(l.Items, item{Text: explanation(e), Code: commands(r.read(e.Gather)...)})
 	}
@@ -39,11 +38,10 @@ func explanation(e checks.Explanation) string {
 
 // next lists the commands that read what an undetermined verdict needs. Where
 // an answer was seen, its causes lead there.
-func (p *page) next(v checks.Verdict, st Style) {
+func (p *page) next(v checks.Verdict, r *reading) {
 	if v.Decision != checks.Undetermined || v.Observed != nil && len(v.Observed.Explanations) > 0 {
 		return
 	}
-	r := st.reading(v)
 	var l list
 	for _, f := range v.Findings {
 		if f.Outcome != checks.Unknown || len(f.Assumes) > 0 {
@@ -60,16 +58,19 @@ func (p *page) next(v checks.Verdict, st Style) {
 
 // notChecked lists what the decision takes for granted, with the commands that
 // would tell, by the document that they make.
-func (p *page) notChecked(v checks.Verdict, st Style) {
+func (p *page) notChecked(v checks.Verdict, r *reading) {
 	if len(v.Assumptions) == 0 {
 		return
 	}
-	p.add(section{Title: "Not checked, taken as true.", Note: "To be sure, run:"})
-	p.unread(v.Assumptions, st.reading(v))
+	if v.Decision != checks.Undetermined {
+		p.add(section{Title: "Not checked, taken as true.", Note: "To be sure, run:"}, unread(v.Assumptions, r))
+		return
+	}
+	p.add(folded{Title: "Not checked either", Blocks: []block{unread(v.Assumptions, r)}})
 }
 
 // unread lists what was not read, and how to read it and to ask again.
-func (p *page) unread(as []checks.Assumption, r *reading) {
+func unread(as []checks.Assumption, r *reading) list {
 	var l list
 	at := map[string]int{}
 	for _, a := range as {
@@ -84,7 +85,7 @@ func (p *page) unread(as []checks.Assumption, r *reading) {
 		l.Items[i].Code = append(l.Items[i].Code, commands(lines...)...)
 	}
 	l.Items = again(l.Items, r)
-	p.add(l)
+	return l
 }
 
 // outputOf names what the commands make, so that what one document tells
@@ -108,6 +109,7 @@ type reading struct {
 	seen  map[string]bool   // lines that were shown
 	made  map[string]string // the command that makes a file
 	flags [][]string
+	told  int  // of the flags, those that a command line was written with
 	log   bool // an observed log entry must stay, so that no log is read again
 }
 
@@ -120,7 +122,9 @@ func (st Style) reading(v checks.Verdict) *reading {
 func (r *reading) read(cs []checks.Command) []string {
 	var out []string
 	for _, c := range cs {
-		if flags := ownFlags(c); flags != nil {
+		if flags := ownFlags(c); flags != nil && flags[0] == "--at" { // nothing tells the moment but the caller
+			continue
+		} else if flags != nil {
 			r.note(flags)
 			continue
 		}
@@ -200,11 +204,12 @@ func flagOf(member string) string {
 }
 
 // rerun is the user's own command line with what was read, "" where nothing
-// was.
+// was since the last one.
 func (r *reading) rerun() string {
-	if len(r.flags) == 0 {
+	if len(r.flags) == r.told {
 		return ""
 	}
+	r.told = len(r.flags)
 	own := r.style.Command
 	if len(own) == 0 {
 		own = []string{"diagnose", "invoke"}
@@ -263,19 +268,22 @@ func (p *page) fixes(v checks.Verdict) {
 			}
 		}
 	}
+	keep := 0
 	switch {
 	case len(repair) > 0:
 		p.add(section{"Fix", "(re-checked: the call then succeeds)"}, list{Numbered: len(repair) > 1, Items: repair})
+		keep = -1
 		for i := range other {
 			other[i].Label, other[i].Detail = "or", true
 		}
 	case v.NoRepair != "":
+		keep = 1
 		p.add(section{Title: "Fix"}, paragraph{Text: "none that diagnose could check: " + v.NoRepair})
 	case len(other) > 0:
 		p.add(section{Title: "Fix"})
 	}
 	if len(other) > 0 {
-		p.add(list{Items: other})
+		p.add(list{Items: other, Keep: keep, More: "or"})
 	}
 }
 

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -175,8 +176,8 @@ func (s *sheet) facts(fs facts) {
 
 func (s *sheet) list(l list) {
 	items, rest := l.Items, 0
-	if l.Keep > 0 && len(items) > l.Keep && !s.st.Verbose {
-		items, rest = items[:l.Keep], len(items)-l.Keep
+	if keep := max(l.Keep, 0); l.Keep != 0 && len(items) > keep && !s.st.Verbose {
+		items, rest = items[:keep], len(items)-keep
 	}
 	for i, x := range items {
 		lead, below := s.indent, s.indent
@@ -207,7 +208,7 @@ func (s *sheet) list(l list) {
 		}
 	}
 	if rest > 0 {
-		s.para(s.indent, s.indent, fmt.Sprintf("and %d more: -v lists them", rest), dim)
+		s.para(s.indent, s.indent, fmt.Sprintf("%s %d more: -v shows all", cmp.Or(l.More, "and"), rest), dim)
 	}
 }
 
@@ -247,7 +248,6 @@ func (s *sheet) links(ls links) {
 	if len(ls) == 0 {
 		return
 	}
-	s.gap()
 	line := ""
 	for _, l := range ls {
 		one := s.st.plain(l.URL + l.Command)

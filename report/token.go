@@ -63,16 +63,17 @@ var tokenWords = map[checks.Decision]string{
 func tokenPage(c credential.Credential, v checks.Verdict, now time.Time, st Style) *page {
 	p := &page{Title: "Token"}
 	p.add(tokenHeadline(c, v), paragraph{Tone: quiet, Text: basis(v)}, tokenFacts(c, v, now))
-	p.next(v, st)
+	r := st.reading(v)
+	p.next(v, r)
 	p.fixes(v)
 	p.checked(v)
-	p.notChecked(v, st)
+	p.notChecked(v, r)
 	p.add(linksOf(v), allChecks(v))
 	return p
 }
 
 func tokenHeadline(c credential.Credential, v checks.Verdict) headline {
-	return headline{Mark: decisionMark(v), Label: tokenWords[v.Decision], Text: checks.TokenSentence(c, v)}
+	return headline{Mark: decisionMark(v), Label: tokenWords[v.Decision], Text: causeText(v, checks.TokenSentence(c, v))}
 }
 
 func tokenFacts(c credential.Credential, v checks.Verdict, now time.Time) facts {

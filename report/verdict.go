@@ -17,13 +17,14 @@ import (
 // not.
 func verdictPage(v checks.Verdict, st Style) *page {
 	p := &page{Title: "Invocation: " + v.Decision.String()}
+	r := st.reading(v)
 	p.headlines(v)
 	p.add(verdictFacts(v))
-	p.causes(v, st)
-	p.next(v, st)
+	p.causes(v, r)
+	p.next(v, r)
 	p.fixes(v)
 	p.checked(v)
-	p.notChecked(v, st)
+	p.notChecked(v, r)
 	p.add(linksOf(v), allChecks(v))
 	return p
 }
@@ -38,11 +39,25 @@ func (p *page) headlines(v checks.Verdict) {
 		p.add(headline{Mark: seenMark(v), Label: seenLabel(*o), Text: seen(*o, v.Expected)})
 	}
 	if o != nil && v.Decision == checks.Undetermined {
-		p.add(paragraph{Text: rests(v) + ": " + v.Headline()})
+		p.add(paragraph{Text: rests(v) + ": " + causeText(v, v.Headline())})
 		return
 	}
-	p.add(headline{Mark: decisionMark(v), Label: decisionLabel(v), Text: v.Headline()})
-	p.add(paragraph{Tone: quiet, Text: rests(v)})
+	p.add(headline{Mark: decisionMark(v), Label: decisionLabel(v), Text: causeText(v, v.Headline())})
+	text := rests(v)
+	if decisionLabel(v) == v.Decision.String() { // the headline says it already
+		text = basis(v)
+	}
+	p.add(paragraph{Tone: quiet, Text: text})
+}
+
+// causeText is the headline, without what is accepted where that stands in the
+// facts below it.
+func causeText(v checks.Verdict, headline string) string {
+	f, ok := v.Cause()
+	if c := f.Compared; ok && c.Says != "" && len(c.Accepted) > 0 {
+		return strings.Replace(headline, f.Message, c.Says, 1)
+	}
+	return headline
 }
 
 func seenMark(v checks.Verdict) mark {
@@ -137,12 +152,12 @@ func answers(a *checks.Answer) string {
 func verdictFacts(v checks.Verdict) facts {
 	cause, _ := v.Cause()
 	c := cause.Compared
-	known := strings.Contains(v.Headline(), v.Principal)
+	known := strings.Contains(v.Headline(), v.Principal) || repeats(v, v.Principal[strings.Index(v.Principal, ":")+1:])
 	out := facts{
 		{Name: "sent", Of: c.Of, Values: c.Sent, Tone: bad},
 		{Name: "accepted", Of: c.Of, Values: c.Accepted, Tone: good},
 		{Name: "caller", Values: []string{v.Principal}, Detail: known},
-		{Name: "url", Values: []string{v.Target.URL}, Detail: repeats(v, v.Target.URL)},
+		{Name: "url", Values: []string{v.Target.URL}, Detail: cause.Gate != "route" || repeats(v, v.Target.URL)},
 		{Name: "see", Values: []string{cites(cause.Cites)}, Detail: len(c.Sent) > 0},
 	}
 	if a := v.Expected; a != nil {
@@ -150,7 +165,7 @@ func verdictFacts(v checks.Verdict) facts {
 			fact{Name: "seen", Values: []string{agreement(v.Observed)}},
 			fact{Name: "log", Values: []string{logged(*a)}, Detail: true})
 	}
-	return append(out, fact{Name: "judged", Values: []string{judgedAt(v.JudgedAt)}, Detail: v.JudgedAt.From == "now"})
+	return append(out, fact{Name: "judged", Values: []string{judgedAt(v.JudgedAt)}, Detail: givenMoment(v.JudgedAt.From)})
 }
 
 // repeats reports whether a command of the repair shows a text anyway.
@@ -202,6 +217,10 @@ func judgedAt(m checks.Moment) string {
 	}
 	return fmt.Sprintf("as of %s (%s)", m.Time.UTC().Format(time.RFC3339), m.From)
 }
+
+// givenMoment reports whether nobody wonders which moment was judged: it is
+// now, or the case names it.
+func givenMoment(from string) bool { return from == "now" || from == "request.json" }
 
 // cites lists places, each once.
 func cites(cs []evidence.Source) string {

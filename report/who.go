@@ -198,8 +198,7 @@ func whoPage(r checks.WhoReport, st Style) *page {
 	p.holders("Look like a grant but are not", r.Ineffective)
 	p.becomers(r.Becomers, st)
 	if len(r.Unread) > 0 {
-		p.add(section{Title: "Not read, and could change this list"})
-		p.unread(r.Unread, st.reading(checks.Verdict{}))
+		p.add(section{Title: "Not read, and could change this list"}, unread(r.Unread, st.reading(checks.Verdict{})))
 	}
 	return p
 }

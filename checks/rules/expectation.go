@@ -116,7 +116,7 @@ func (x *Index) expectation(e Expectation, all []*target) []Finding {
 	}
 	for _, t := range maybe {
 		for _, f := range x.expected(e, t) {
-			f.Message = fmt.Sprintf("whether %s is %s is not known; if so, %s", shortName(t.name), e.Target, f.Message)
+			f.Message = fmt.Sprintf("it is unknown whether %s is %s; if so, %s", shortName(t.name), e.Target, f.Message)
 			f.Severity, f.Unknown = Low, true
 			out = append(out, f)
 		}
@@ -126,7 +126,7 @@ func (x *Index) expectation(e Expectation, all []*target) []Finding {
 	}
 	f := Finding{Resource: e.Target, Member: e.Principal, Where: e.Where}
 	if f.Message = e.says() + ", but no such service is here"; len(maybe) > 0 {
-		f.Message = fmt.Sprintf("%s; whether that is %s is not known", e.says(), shortName(maybe[0].name))
+		f.Message = fmt.Sprintf("%s; it is unknown whether %s is meant", e.says(), shortName(maybe[0].name))
 		f.Severity, f.Unknown = Low, true
 	}
 	return append(out, f)
