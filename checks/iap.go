@@ -177,7 +177,7 @@ roles/iap.httpsResourceAccessor in IAP's own policy or above it, not run.invoker
 	case !got.known, who == "" && !id.Google:
 		return notApplicable("the caller is unknown")
 	case got.supposed && federatedWhy(in.principal) != "":
-		return notApplicable("it is unknown whom IAP takes " + in.principal + " for")
+		return notApplicable("it is unknown who IAP takes " + in.principal + " for")
 	}
 	return in.iapAccess(id, who)
 })

@@ -193,7 +193,7 @@ func TestOutcomes(t *testing.T) {
 		{"Basic for IAP", []func(*evidence.Snapshot){service(func(s *runpb.Service) { s.IapEnabled = true }),
 			headers("Proxy-Authorization: Basic eA==")}, "iap-credential", checks.Fail, "does not take an opaque", checks.Denied},
 		{"workforce at IAP", []func(*evidence.Snapshot){iapOn(workforce), agentMay, asked(workforce, "")},
-			"iap-passed", checks.NotApplicable, "whom IAP takes", checks.Undetermined},
+			"iap-passed", checks.NotApplicable, "who IAP takes", checks.Undetermined},
 		{"deny rule for IAP's agent", []func(*evidence.Snapshot){iapOn(mover), denyEverybody}, "access-not-denied", checks.Fail, "gcp-sa-iap.iam.gserviceaccount.com is denied", checks.Denied},
 		{"workflow whose audience is computed", []func(*evidence.Snapshot){configured(caller.Caller{Kind: "workflows", URL: "https://orders-ab12cd34ef-ew.a.run.app", Token: caller.IDToken,
 			ServiceAccount: "mover@shop.iam.gserviceaccount.com"})}, "token-audience", checks.Unknown, "does not show the audience", checks.Undetermined},
