@@ -227,7 +227,7 @@ func (p *page) becomers(b *checks.Becomers, st Style) {
 	}
 	if len(b.Unread) > 0 {
 		p.add(section{Title: "Not read, and could name more who can become one"})
-		p.unread(b.Unread, st.reading(checks.Verdict{}))
+		p.add(unread(b.Unread, st.reading(checks.Verdict{})))
 	}
 }
 
