@@ -170,7 +170,7 @@ func (b *becoming) unread(s evidence.Snapshot, t *target) []checks.Assumption {
 		add("policy.json", "the policy of the service was not read, and which accounts may invoke is not known")
 	}
 	if !s.DenyPolicies.Known() {
-		add("deny-policies.json", "deny policies were not read, and what they take from whom is not known")
+		add("deny-policies.json", "deny policies were not read, and it is unknown who they deny")
 	}
 	read := map[string]bool{}
 	for _, a := range s.Accounts.Or(nil) {
