@@ -70,13 +70,17 @@ func (x *Index) findings() []Finding {
 			if f.ResourceType == "" {
 				f.ResourceType = resourceType(f.Resource)
 			}
-			f.Suppressed = x.ignored(*f)
+			named := *f
+			named.Resource, named.GrantedOn = plainName(f.Resource), plainName(f.GrantedOn)
+			f.Suppressed = x.ignored(named)
 		}
 		if x.OnePerBinding {
 			found = x.merged(found)
 		}
 		for i := range found {
-			found[i].Fingerprint = x.fingerprint(found[i])
+			f := &found[i]
+			f.Fingerprint = x.fingerprint(*f)
+			f.Resource, f.GrantedOn = plainName(f.Resource), plainName(f.GrantedOn)
 		}
 		out = append(out, found...)
 	}

@@ -87,7 +87,7 @@ func parse(name string) gcp.Name {
 // shortName names a resource for a sentence: "services/orders". What has no
 // name yet is called by its address in the configuration.
 func shortName(full string) string {
-	rest, isFull := strings.CutPrefix(full, "//")
+	rest, isFull := strings.CutPrefix(plainName(full), "//")
 	parts := strings.Split(rest, "/")
 	if !isFull && len(parts) != 2 && !strings.HasPrefix(full, "projects/") || len(parts) < 2 {
 		return full
@@ -100,6 +100,15 @@ func shortName(full string) string {
 		return unknown
 	}
 	return "the " + strings.TrimSuffix(kind, "s") // "projects/-": the one of the configuration
+}
+
+// plainName is a full resource name without what tells it apart in its root
+// module.
+func plainName(name string) string {
+	if strings.HasPrefix(name, "//") {
+		name, _, _ = strings.Cut(name, " of ")
+	}
+	return name
 }
 
 // resourceType is the asset type of a full resource name, or else the host of

@@ -81,6 +81,7 @@ func TestShell(t *testing.T) {
 		{"in a loop", "for s in web api; do gcloud run deploy $s --allow-unauthenticated; done", []string{"1 $s", "1 allUsers roles/run.invoker on $s"}},
 		{"behind sudo", "sudo -E gcloud run deploy web --no-invoker-iam-check", []string{"1 services/web check off"}},
 		{"behind one's own command", "retry 3 gcloud run deploy web --allow-unauthenticated", []string{"1 services/web", "1 allUsers roles/run.invoker on services/web: only if retry runs it"}},
+		{"as a text for one's own command", "run_it 1 \"gcloud run deploy web \\\n  --allow-unauthenticated\"", []string{"1 services/web", "1 allUsers roles/run.invoker on services/web: only if run_it runs it"}},
 		{"in another shell", "bash -ec 'gcloud run deploy web --allow-unauthenticated'", []string{"1 services/web", "1 allUsers roles/run.invoker on services/web"}},
 		{"in the value of a variable", "URL=$(gcloud run deploy web --allow-unauthenticated --format='value(status.url)')", []string{"1 services/web", "1 allUsers roles/run.invoker on services/web"}},
 		{"function", "gcloud functions deploy f --trigger-http --allow-unauthenticated", []string{"1 services/f", "1 allUsers roles/run.invoker on services/f"}},

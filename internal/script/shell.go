@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"mvdan.cc/sh/v3/expand"
@@ -340,6 +341,20 @@ func (w *walk) run1(words []word) {
 		}
 	}
 	w.in.do(command{words, cmp.Or(w.inside, maybe)})
+	w.quoted(words)
+}
+
+// quoted reads a command that another one takes as one text, to run it.
+func (w *walk) quoted(words []word) {
+	if len(words) < 2 || isGcloud(words[0]) || slices.Contains(silent, words[0].text) || w.depth >= maxDepth {
+		return
+	}
+	for _, a := range words[1:] {
+		if strings.HasPrefix(strings.TrimSpace(a.text), "gcloud ") {
+			why := "only if " + words[0].shown() + " runs it"
+			_ = (&walk{in: w.in, vars: newVariables(nil), first: a.line, inside: cmp.Or(w.inside, why), depth: w.depth + 1}).run(a.text) // broken: no command
+		}
+	}
 }
 
 func isShell(name string) bool {
