@@ -25,6 +25,11 @@ type Findings struct {
 	// AllowUnknown says that what is not known of a change does not keep it
 	// from passing.
 	AllowUnknown bool
+	// Version is that of the program, "" where it is not known.
+	Version string
+	// Repository is the folder that places are named from in SARIF and in
+	// annotations, "" for the working directory.
+	Repository string
 	// Baseline is the comparison with an earlier run, nil where there is none.
 	// The findings are then the new ones.
 	Baseline *Drift

@@ -166,6 +166,27 @@ func above(dir string) string {
 	}
 }
 
+// repository is the folder that a forge knows files from: its workspace, where
+// the working directory is in it, or else the top of the repository that one
+// stands in; "" where there is none.
+func repository(workspace string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return ""
+	}
+	if below, err := filepath.Rel(workspace, here); err == nil && filepath.IsAbs(workspace) && filepath.IsLocal(below) {
+		return workspace
+	}
+	for up := here; ; up = filepath.Dir(up) {
+		if _, err := os.Stat(filepath.Join(up, ".git")); err == nil {
+			return up
+		}
+		if up == filepath.Dir(up) {
+			return ""
+		}
+	}
+}
+
 func sameFile(a, b string) bool {
 	x, errX := os.Stat(a)
 	y, errY := os.Stat(b)

@@ -85,7 +85,7 @@ is reported as unknown, never as safe.`,
 			}
 			return a.writeExpectations(today, o)
 		}
-		f := report.Findings{Command: "gate", Result: rules.Judge(in.After, o), FailOn: failOn, At: o.Now, AllowUnknown: *allowUnknown}
+		f := report.Findings{Command: "gate", Version: release(), Repository: repository(a.Getenv("GITHUB_WORKSPACE")), Result: rules.Judge(in.After, o), FailOn: failOn, At: o.Now, AllowUnknown: *allowUnknown}
 		if err := a.annotate(f); err != nil {
 			return err
 		}
@@ -186,7 +186,7 @@ func (a *app) annotate(f report.Findings) error {
 		level := map[bool]string{true: "error", false: "warning"}[x.Severity >= f.FailOn]
 		place := ""
 		if x.Where.File != "" {
-			place = " file=" + escape.Replace(x.Where.File)
+			place = " file=" + escape.Replace(f.Place(x.Where.File))
 			if x.Where.Line > 0 {
 				place += fmt.Sprintf(",line=%d", x.Where.Line)
 			}

@@ -83,7 +83,7 @@ live inventory of an organization, folder or project.`,
 			a.say("%s", f)
 		}
 		o.OnePerBinding = true
-		r := report.Findings{Command: "scan", Result: rules.Judge(e, o), FailOn: failOn, At: o.Now}
+		r := report.Findings{Command: "scan", Version: release(), Result: rules.Judge(e, o), FailOn: failOn, At: o.Now}
 		r.Incomplete = append(a.incomplete(s), r.Missing...)
 		return j.report(c.Context(), r)
 	}
