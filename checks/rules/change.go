@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,6 +32,7 @@ resource for the same policy or role, each apply removes what the other one gran
 				a, b := pair[0], pair[1]
 				f := Finding{Resource: name, GrantedOn: name, Role: a.binding.Role, Member: b.binding.Where.Address, Where: a.binding.Where,
 					Message: fmt.Sprintf("%s and %s overwrite each other on %s: %s", addressWord(a), addressWord(b), shortName(name), conflict(a, b))}
+				f.Unknown = a.binding.Maybe != "" || b.binding.Maybe != ""
 				f.propose = func() []repair { return []repair{oneKind(name)} }
 				out = append(out, f)
 			}
@@ -63,10 +65,7 @@ func (x *Index) policyNames() []string {
 type owner struct{ binding *estate.Binding }
 
 func addressWord(o owner) string {
-	if o.binding.Where.Address != "" {
-		return o.binding.Where.Address
-	}
-	return "one resource"
+	return cmp.Or(placeOf(o.binding.Where), "one resource")
 }
 
 // owners lists the resources that configure a policy, once for each role.

@@ -46,21 +46,19 @@ func (x *Index) prove(findings []Finding) {
 				r.change(after)
 				try(f, &r.Fix, before, x.derive(after))
 			}
-			f.Fixes = append(f.Fixes, runnable(r.Fix))
+			f.Fixes = append(f.Fixes, runnable(f, r.Fix))
 		}
 		f.propose = nil
 	}
 }
 
-// runnable leaves the commands of a fix out that name a thing which has no name
-// yet, where Terraform's language says the same.
-func runnable(f checks.Fix) checks.Fix {
-	if f.Terraform != "" {
-		f.Commands = slices.DeleteFunc(slices.Clone(f.Commands), func(c checks.Command) bool {
-			return slices.ContainsFunc(c.Argv, func(w string) bool { return w == "SERVICE" || w == "FUNCTION" || w == "--service=SERVICE" })
-		})
+// runnable leaves the commands of gcloud out of the fix of what Terraform
+// manages: the next apply would undo them.
+func runnable(f *Finding, fix checks.Fix) checks.Fix {
+	if f.Where.Address != "" || f.target != nil && f.target.Where.Address != "" {
+		fix.Commands = slices.DeleteFunc(slices.Clone(fix.Commands), func(c checks.Command) bool { return c.Argv[0] == "gcloud" })
 	}
-	return f
+	return fix
 }
 
 func joined(a, b string) string {

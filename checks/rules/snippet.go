@@ -15,10 +15,6 @@ func (x *Index) inTerraform(r *repair, g *grant) {
 	b := g.binding
 	left := slices.DeleteFunc(slices.Clone(b.Members), func(m string) bool { return m == g.member.String() })
 	at := b.Where.Address
-	for i := range r.Commands {
-		c := &r.Commands[i]
-		c.Note = joined(c.Note, "Terraform restores it until "+at+" is changed")
-	}
 	switch {
 	case b.Authority == estate.PolicyAuthority:
 		r.Summary += ", in the policy_data of " + at

@@ -193,6 +193,18 @@ func sameFile(a, b string) bool {
 	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
+// exit sets the exit code. Its error is nil.
+func (j *judging) exit(f report.Findings) error {
+	switch {
+	case j.reportOnly:
+	case f.AtLeast(f.FailOn) > 0:
+		j.app.code = exitDenied
+	case len(f.Incomplete) > 0 || f.Undecided():
+		j.app.code = exitOpen
+	}
+	return nil
+}
+
 // report compares with the baseline, writes the report and sets the exit code.
 func (j *judging) report(ctx context.Context, f report.Findings) error {
 	if err := report.CheckFormat(j.app.format, report.FindingFormats); err != nil {
@@ -219,14 +231,11 @@ func (j *judging) report(ctx context.Context, f report.Findings) error {
 		unchanged, gone := b.Compare(&f.Result)
 		f.Baseline = &report.Drift{New: len(f.Result.Findings), Gone: len(gone), Unchanged: unchanged, Fixed: gone}
 	}
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return &failure{ctx.Err()}
-	case j.reportOnly:
-	case f.AtLeast(f.FailOn) > 0:
-		j.app.code = exitDenied
-	case len(f.Incomplete) > 0 || f.Undecided():
-		j.app.code = exitOpen
+	}
+	if err := j.exit(f); err != nil {
+		return err
 	}
 	return j.app.printAs(report.FindingFormats, func(w io.Writer, st report.Style) error { return report.WriteFindings(w, j.app.format, f, st) })
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -38,60 +39,98 @@ is reported as unknown, never as safe.`,
 			return nil
 		},
 	}
-	j := a.judgingFlags(c)
-	onlyNew := c.Flags().Bool("only-new", false, "of a plan, report only what it brings, not what was there before")
-	target := c.Flags().String("target", "", "the `RESOURCE` that policy files are for: a service, function, project, folder or organization")
-	draft := c.Flags().Bool("write-expectations", false, "print expectations for "+defaultConfig+", drafted from who may invoke what today: before the change, where a plan tells")
-	c.Flags().BoolVar(&j.reportOnly, "report-only", false, "report, and exit with 0 whatever is found or not known")
-	exclude := c.Flags().StringArray("exclude", nil, "leave out of folders what fits this `GLOB`, by name or by path, as 'test/**'; may be given again")
-	allowUnknown := c.Flags().Bool("allow-unknown", false, "pass even where something unknown could open a service or cut off a caller")
-	var variables []string
-	c.Flags().Var(&inOrder{list: &variables}, "var", "the value of a variable of configuration, as `NAME=VALUE`; may be given again")
-	c.Flags().Var(&inOrder{list: &variables, prefix: "@"}, "var-file", "a `FILE` of values, beside those that Terraform reads by itself; may be given again")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		o, failOn, err := j.options(args)
-		if err != nil {
-			return err
-		}
-		in, err := manifest.Read(manifest.Options{
-			Paths: args, Target: *target, Exclude: *exclude, Stdin: a.Stdin, Terraform: terraform.Inputs{Variables: variables, Getenv: a.Getenv},
-		})
-		if err != nil {
-			return err
-		}
-		if in.Files == 0 {
-			return fmt.Errorf("%s: nothing there to judge: %d files, none of them recognized", strings.Join(args, ", "), in.Skipped)
-		}
-		a.say("%s", counts("read", in.Files, in.Kinds))
-		if in.Skipped > 0 {
-			a.say("%s", counts("skipped", in.Skipped, in.Left))
-		}
-		for _, i := range in.Ignores {
-			if _, ok := rules.Find(i.Rule); !ok && i.Rule != "*" {
-				return hint(fmt.Errorf("%s:%d: no rule is named %q", i.File, i.First, i.Rule), near(i.Rule, ruleIDs()))
-			}
-			o.Ignores = append(o.Ignores, rules.Ignore{Rule: i.Rule, Reason: i.Reason, Where: estate.Where{File: i.File, Line: i.First}, Lines: [2]int{i.First, i.Last}})
-		}
-		o.Before = in.Before
-		if *onlyNew && in.Before == nil {
-			return errors.New("--only-new needs a Terraform plan: no other input tells what was there before")
-		}
-		o.OnlyNew = *onlyNew
-		locate(in.After, args)
-		if *draft {
-			today := in.After
-			if in.Before != nil && len(in.Before.Targets)+len(in.Before.Policies) > 0 {
-				today = in.Before
-			}
-			return a.writeExpectations(today, o)
-		}
-		f := report.Findings{Command: "gate", Version: release(), Repository: repository(a.Getenv("GITHUB_WORKSPACE")), Result: rules.Judge(in.After, o), FailOn: failOn, At: o.Now, AllowUnknown: *allowUnknown}
-		if err := a.annotate(f); err != nil {
-			return err
-		}
-		return j.report(c.Context(), f)
-	}
+	g := &gating{judging: a.judgingFlags(c)}
+	f := c.Flags()
+	f.BoolVar(&g.onlyNew, "only-new", false, "of a plan, report only what it brings, not what was there before")
+	f.StringVar(&g.target, "target", "", "the `RESOURCE` that policy files are for: a service, function, project, folder or organization")
+	f.BoolVar(&g.draft, "write-expectations", false, "print expectations for "+defaultConfig+", drafted from who may invoke what today: before the change, where a plan tells")
+	f.BoolVar(&g.reportOnly, "report-only", false, "report, and exit with 0 whatever is found or not known")
+	f.StringArrayVar(&g.exclude, "exclude", nil, "leave out of folders what fits this `GLOB`, by name or by path, as 'test/**'; may be given again")
+	f.BoolVar(&g.allowUnknown, "allow-unknown", false, "pass even where something unknown could open a service or cut off a caller")
+	f.BoolVar(&g.fix, "fix", false, "print, as a diff of the sources, what repairs the findings from --fail-on on, judged again")
+	f.BoolVar(&g.write, "write", false, "with --fix, write it into the sources")
+	f.Var(&inOrder{list: &g.variables}, "var", "the value of a variable of configuration, as `NAME=VALUE`; may be given again")
+	f.Var(&inOrder{list: &g.variables, prefix: "@"}, "var-file", "a `FILE` of values, beside those that Terraform reads by itself; may be given again")
+	c.RunE = func(c *cobra.Command, args []string) error { return g.run(c.Context(), args) }
 	return c
+}
+
+// A gating is a run of gate.
+type gating struct {
+	*judging
+	onlyNew, draft, allowUnknown, fix, write bool
+	target                                   string
+	exclude, variables                       []string
+}
+
+func (g *gating) run(ctx context.Context, args []string) error {
+	o, failOn, err := g.options(args)
+	if err != nil {
+		return err
+	}
+	if g.write && !g.fix {
+		return hint(errors.New("--write needs --fix: it writes what that prints"), "diagnose gate --fix --write "+strings.Join(args, " "))
+	}
+	in, err := g.read(args, nil)
+	if err != nil {
+		return err
+	}
+	a := g.app
+	a.say("%s", counts("read", in.Files, in.Kinds))
+	if in.Skipped > 0 {
+		a.say("%s", counts("skipped", in.Skipped, in.Left))
+	}
+	if g.onlyNew && in.Before == nil {
+		return errors.New("--only-new needs a Terraform plan: no other input tells what was there before")
+	}
+	if g.draft {
+		today := in.After
+		if in.Before != nil && len(in.Before.Targets)+len(in.Before.Policies) > 0 {
+			today = in.Before
+		}
+		return a.writeExpectations(today, o)
+	}
+	result, err := g.judge(in, o)
+	if err != nil {
+		return err
+	}
+	f := report.Findings{Command: "gate", Version: release(), Repository: repository(a.Getenv("GITHUB_WORKSPACE")), Result: result, FailOn: failOn, At: o.Now, AllowUnknown: g.allowUnknown}
+	if g.fix {
+		return g.repair(args, in, o, f)
+	}
+	if err := a.annotate(f); err != nil {
+		return err
+	}
+	return g.report(ctx, f)
+}
+
+// read reads what is judged. Files may be taken to hold something else.
+func (g *gating) read(args []string, instead map[string][]byte) (manifest.Input, error) {
+	in, err := manifest.Read(manifest.Options{
+		Paths: args, Target: g.target, Exclude: g.exclude, Stdin: g.app.Stdin, Instead: instead,
+		Terraform: terraform.Inputs{Variables: g.variables, Getenv: g.app.Getenv},
+	})
+	switch {
+	case err != nil:
+		return in, err
+	case in.Files == 0:
+		return in, fmt.Errorf("%s: nothing there to judge: %d files, none of them recognized", strings.Join(args, ", "), in.Skipped)
+	}
+	locate(in.After, args)
+	return in, nil
+}
+
+// judge judges what was read, with what comments in it ignore.
+func (g *gating) judge(in manifest.Input, o rules.Options) (rules.Result, error) {
+	o.Ignores = slices.Clone(o.Ignores)
+	for _, i := range in.Ignores {
+		if _, ok := rules.Find(i.Rule); !ok && i.Rule != "*" {
+			return rules.Result{}, hint(fmt.Errorf("%s:%d: no rule is named %q", i.File, i.First, i.Rule), near(i.Rule, ruleIDs()))
+		}
+		o.Ignores = append(o.Ignores, rules.Ignore{Rule: i.Rule, Reason: i.Reason, Where: estate.Where{File: i.File, Line: i.First}, Lines: [2]int{i.First, i.Last}})
+	}
+	o.Before, o.OnlyNew = in.Before, g.onlyNew
+	return rules.Judge(in.After, o), nil
 }
 
 // counts tells how many files there are of each kind, the most first.

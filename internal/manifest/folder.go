@@ -102,7 +102,7 @@ func (r *reader) found(p string) error {
 		r.skip(otherFiles)
 		return nil
 	}
-	data, err := bounded.File(p, maxFile)
+	data, err := r.file(p)
 	if errors.Is(err, bounded.ErrTooLarge) {
 		r.unread(p, err)
 		return nil

@@ -46,7 +46,10 @@ type Options struct {
 	Exclude []string
 	// Terraform are what configurations take from outside.
 	Terraform terraform.Inputs
-	Stdin     io.Reader
+	// Instead holds by cleaned name what files are taken to hold in place of
+	// what they do; only files that are there count.
+	Instead map[string][]byte
+	Stdin   io.Reader
 }
 
 // maxFile bounds the size of a file, in bytes.
@@ -79,11 +82,12 @@ func Read(o Options) (Input, error) {
 			return Input{}, fmt.Errorf("--exclude %q is not a pattern: a [ is not closed, or a \\ ends it", pattern)
 		}
 	}
+	o.Terraform.Instead = o.Instead
 	configurations, err := terraform.NewReader(o.Terraform)
 	if err != nil {
 		return Input{}, err
 	}
-	r := &reader{Input: Input{After: &estate.Estate{}}, target: on, exclude: o.Exclude, paths: o.Paths, terraform: configurations}
+	r := &reader{instead: o.Instead, Input: Input{After: &estate.Estate{}}, target: on, exclude: o.Exclude, paths: o.Paths, terraform: configurations}
 	for _, p := range o.Paths {
 		if err := r.path(p, o.Stdin); err != nil {
 			return Input{}, err
@@ -112,6 +116,15 @@ type reader struct {
 	roots    int      // root modules read so far
 
 	terraform *terraform.Reader
+	instead   map[string][]byte
+}
+
+// file is what a file holds, or is taken to hold.
+func (r *reader) file(name string) ([]byte, error) {
+	if data, ok := r.instead[filepath.Clean(name)]; ok {
+		return data, nil
+	}
+	return bounded.File(name, maxFile)
 }
 
 // root tells a root module from the others: what two of them name alike need
@@ -140,7 +153,7 @@ func (r *reader) path(name string, stdin io.Reader) error {
 	case terraform.IsConfiguration(name):
 		return r.module(name)
 	}
-	data, err := bounded.File(name, maxFile)
+	data, err := r.file(name)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,9 @@ type Inputs struct {
 	// Getenv looks up the environment: TF_VAR_…, TF_WORKSPACE, and the project
 	// and region of the provider. nil stands for an empty one.
 	Getenv func(string) string
+	// Instead holds by cleaned name what files of configuration are taken to
+	// hold in place of what they do.
+	Instead map[string][]byte
 }
 
 // A Configuration is what a folder of configuration says, without a plan: what
@@ -144,7 +147,7 @@ func (r *Reader) load(name string) (*source, error) {
 	if err := r.failed[name]; err != nil {
 		return nil, err
 	}
-	s, err := parse(name)
+	s, err := parse(name, r.Instead)
 	if err != nil {
 		r.failed[name] = err
 		return nil, err

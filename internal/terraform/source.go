@@ -169,8 +169,8 @@ type source struct {
 }
 
 // parse reads one file of configuration. Its errors name file and line.
-func parse(name string) (*source, error) {
-	data, file, err := parseFile(name)
+func parse(name string, instead map[string][]byte) (*source, error) {
+	data, file, err := parseFile(name, instead)
 	if err != nil {
 		return nil, err
 	}
@@ -193,12 +193,16 @@ func parse(name string) (*source, error) {
 	return s, nil
 }
 
-// parseFile reads a file in either syntax, with its text. Its errors name file
-// and line.
-func parseFile(name string) ([]byte, *hcl.File, error) {
-	data, err := bounded.File(name, maxConfigFile)
-	if err != nil {
-		return nil, nil, err
+// parseFile reads a file in either syntax, with its text, which may be taken to
+// be another one. Its errors name file and line.
+func parseFile(name string, instead map[string][]byte) ([]byte, *hcl.File, error) {
+	data, changed := instead[filepath.Clean(name)]
+	if !changed {
+		var err error
+		if data, err = bounded.File(name, maxConfigFile); err != nil {
+			return nil, nil, err
+		}
+	}
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	read := hcljson.Parse

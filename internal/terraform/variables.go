@@ -84,7 +84,7 @@ func variableFiles(dir string) []string {
 
 // readValues reads a file of values of variables.
 func readValues(name string, into map[string]given) error {
-	data, file, err := parseFile(name)
+	data, file, err := parseFile(name, nil)
 	if err != nil {
 		return err
 	}
