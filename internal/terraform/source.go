@@ -203,7 +203,6 @@ func parseFile(name string, instead map[string][]byte) ([]byte, *hcl.File, error
 			return nil, nil, err
 		}
 	}
-	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	read := hcljson.Parse
 	if !strings.HasSuffix(name, ".json") {
