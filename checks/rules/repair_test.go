@@ -135,7 +135,7 @@ func TestRepairsInTerraform(t *testing.T) {
 	} {
 		f := at(tt.authority, tt.members...).Findings[0]
 		if x := f.Fixes[0]; !strings.HasPrefix(x.Terraform, tt.want) || len(x.Commands) > 0 {
-			t.Errorf("%d: %q, %q", tt.authority, x.Terraform, x.Commands)
+			t.Errorf("%d: %q, %v", tt.authority, x.Terraform, x.Commands)
 		}
 	}
 }
