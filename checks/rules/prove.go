@@ -56,7 +56,7 @@ func (x *Index) prove(findings []Finding) {
 // manages: the next apply would undo them.
 func runnable(f *Finding, fix checks.Fix) checks.Fix {
 	if f.Where.Address != "" || f.target != nil && f.target.Where.Address != "" {
-		fix.Commands = slices.DeleteFunc(slices.Clone(fix.Commands), func(c checks.Command) bool { return c.Argv[0] == "gcloud" })
+		fix.Commands = slices.DeleteFunc(slices.Clone(fix.Commands), func(c checks.Command) bool { return len(c.Argv) > 0 && c.Argv[0] == "gcloud" })
 	}
 	return fix
 }

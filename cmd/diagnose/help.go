@@ -30,6 +30,7 @@ var flagGroups = []struct {
 	{"A live target", []string{"project", "region", "scope", "impersonate-service-account", "quota-project", "timeout", "read-time", "resume", "offline"}},
 	{"Send the request", []string{"probe", "probe-host", "probe-body", "probe-timeout"}},
 	{"What is judged", []string{"each", "export", "complete", "only-new", "target", "exclude", "var", "var-file", "config"}},
+	{"Repair the sources", []string{"fix", "write"}},
 	{"What fails", []string{"strict", "fail-on", "allow-unknown", "baseline", "write-baseline", "report-only"}},
 	{"The report", []string{"format", "output", "color", "quiet", "verbose", "write-expectations", "help"}},
 }
