@@ -31,6 +31,7 @@ func agentWith(t *testing.T, env, roots []string, args ...string) *mcp.ClientSes
 	t.Helper()
 	client := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil)
 	for _, r := range roots {
+		//lint:ignore SA1019 clients that name roots are served as long as there are any
 		client.AddRoots(&mcp.Root{URI: "file://" + r})
 	}
 	cmd := exec.Command("diagnose", append([]string{"mcp"}, args...)...)

@@ -40,6 +40,7 @@ func addTool[In, Out any](s *agentServer, server *mcp.Server, name, title, descr
 	mcp.AddTool(server, tool, func(ctx context.Context, r *mcp.CallToolRequest, in In) (*mcp.CallToolResult, Out, error) {
 		out, err := answer(ctx, s.reading(r), in)
 		if errors.Is(err, errAskRoots) {
+			//lint:ignore SA1019 clients that name roots are served as long as there are any
 			return &mcp.CallToolResult{InputRequests: mcp.InputRequestMap{rootsRequest: &mcp.ListRootsParams{}}}, out, nil
 		}
 		return nil, out, err

@@ -24,7 +24,8 @@ func (f *Files) terraform(data []byte, c Change) (string, []byte, error) {
 	}
 	body := file.Body()
 	block := blockOf(body, c.Address)
-	for _, w := range wanted.Body().Blocks() {
+	if blocks := wanted.Body().Blocks(); len(blocks) > 0 {
+		w := blocks[0]
 		switch {
 		case w.Type() == "removed":
 			if block == nil {
