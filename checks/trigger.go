@@ -84,6 +84,7 @@ CloudEvent, else the functions framework answers 400. An event-driven gen1 funct
 		}
 		f := fail("an event-driven function takes CloudEvents, but the request has no ce-id, ce-source, ce-type and ce-specversion headers", Answer{Status: 400, Author: framework}, in.Function.Source.At("/eventTrigger"))
 		f.Fixes = []Fix{sendCloudEvent(in)}
+		f.Assumes = []Assumption{{Document: "response.http", Text: "the container answers what is no CloudEvent with 400, as the functions framework does"}}
 		return f
 	},
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 
 	"diagnose/checks/rules"
+	"diagnose/internal/bounded"
 	"diagnose/internal/manifest"
 	"diagnose/internal/patch"
 	"diagnose/report"
@@ -127,7 +128,7 @@ func brought(before, after report.Findings) string {
 // show prints the patch, and writes it where that is asked for.
 func (g *gating) show(files *patch.Files) error {
 	for _, name := range slices.Sorted(maps.Keys(files.Changed)) {
-		old, err := os.ReadFile(name)
+		old, err := bounded.File(name, maxChange)
 		if err != nil {
 			return err
 		}

@@ -20,7 +20,6 @@ var facts = map[string][]string{
 // within are the fields that serve their own package alone.
 var within = map[string]string{
 	"diagnose/internal/evidence.Source.Form":       "At finds the place of a field by it",
-	"diagnose/internal/evidence.LogEntry.Method":   "Observed prefers the entry of the request's method",
 	"diagnose/internal/evidence.LogEntry.Severity": "a case that is written again keeps it",
 	"diagnose/internal/evidence.LogEntry.Trace":    "a case that is written again keeps it",
 	"diagnose/internal/evidence.LogEntry.InsertID": "a case that is written again keeps it",
