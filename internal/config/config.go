@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"diagnose/internal/bounded"
+	"diagnose/internal/yamldoc"
 )
 
 // A Config is what a diagnose.yaml says. The zero Config says nothing.
@@ -163,10 +164,8 @@ func (p parser) keys(n *yaml.Node, t reflect.Type) error {
 
 // items returns the nodes of the list under a key.
 func items(root *yaml.Node, key string) []*yaml.Node {
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		if root.Content[i].Value == key {
-			return root.Content[i+1].Content
-		}
+	if list := yamldoc.Field(root, key); list != nil {
+		return list.Content
 	}
 	return nil
 }

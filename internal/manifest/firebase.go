@@ -7,6 +7,7 @@ import (
 
 	"diagnose/internal/estate"
 	"diagnose/internal/gcp"
+	"diagnose/internal/yamldoc"
 )
 
 // An endpoint is a function of Firebase as its functions.yaml has it:
@@ -32,12 +33,12 @@ func (r *reader) firebase(name string, d document) (string, error) {
 	if json.Unmarshal(d.json, &in) != nil || in.SpecVersion == "" || in.Endpoints == nil {
 		return "", errForeign
 	}
-	nodes := mapValue(d.node, "endpoints")
+	nodes := yamldoc.Field(d.node, "endpoints")
 	for id, f := range in.Endpoints {
 		where := estate.Where{File: name, Line: d.line}
-		if n := mapValue(nodes, id); n != nil {
+		if n := yamldoc.Field(nodes, id); n != nil {
 			where.Line = max(n.Line-1, 1)
-			if at := mapValue(mapValue(n, "httpsTrigger"), "invoker"); at != nil {
+			if at := yamldoc.Field(yamldoc.Field(n, "httpsTrigger"), "invoker"); at != nil {
 				where.Line = at.Line
 			}
 		}

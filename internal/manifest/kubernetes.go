@@ -12,6 +12,7 @@ import (
 
 	"diagnose/internal/estate"
 	"diagnose/internal/gcp"
+	"diagnose/internal/yamldoc"
 )
 
 // An object is a Kubernetes object, as far as Config Connector's are read:
@@ -126,7 +127,7 @@ func (r *reader) list(name string, d document, strict bool) (string, error) {
 		return "", errForeign
 	}
 	known := ""
-	items := mapValue(d.node, "items")
+	items := yamldoc.Field(d.node, "items")
 	for i, raw := range o.Items {
 		one := document{raw, &yaml.Node{}, d.line}
 		if items != nil && i < len(items.Content) {
@@ -146,19 +147,6 @@ func (r *reader) list(name string, d document, strict bool) (string, error) {
 		return "", errForeign
 	}
 	return known, nil
-}
-
-// mapValue is the node under a key, nil where there is none.
-func mapValue(n *yaml.Node, key string) *yaml.Node {
-	if n == nil || n.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == key {
-			return n.Content[i+1]
-		}
-	}
-	return nil
 }
 
 type connectorReader func(o *object, where estate.Where, node *yaml.Node) error
@@ -275,7 +263,7 @@ func (r *reader) connectorMember(o *object, where estate.Where, _ *yaml.Node) er
 func (r *reader) connectorPolicy(a estate.Authority) connectorReader {
 	return func(o *object, where estate.Where, node *yaml.Node) error {
 		var out []estate.Binding
-		lines := bindingLines(mapValue(node, "spec"))
+		lines := bindingLines(yamldoc.Field(node, "spec"))
 		for i, x := range o.Spec.Bindings {
 			b := estate.Binding{Role: x.Role, Condition: x.Condition.expr(), Authority: a, Where: where}
 			if i < len(lines) {

@@ -10,6 +10,7 @@ import (
 	"diagnose/internal/estate"
 	"diagnose/internal/evidence"
 	"diagnose/internal/gcp"
+	"diagnose/internal/yamldoc"
 )
 
 // A looseFile is a policy document, which does not name its resource.
@@ -39,7 +40,7 @@ func (r *reader) policy(name string, d document) error {
 
 // bindingLines are the lines of the bindings of a policy.
 func bindingLines(n *yaml.Node) []int {
-	bindings := mapValue(n, "bindings")
+	bindings := yamldoc.Field(n, "bindings")
 	if bindings == nil {
 		return nil
 	}

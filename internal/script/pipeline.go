@@ -7,20 +7,9 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-)
 
-// field is the node under a key, nil where there is none.
-func field(n *yaml.Node, key string) *yaml.Node {
-	if n == nil || n.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == key {
-			return n.Content[i+1]
-		}
-	}
-	return nil
-}
+	"diagnose/internal/yamldoc"
+)
 
 func text(n *yaml.Node) string {
 	if n == nil || n.Kind != yaml.ScalarNode {
@@ -82,41 +71,41 @@ func known(env map[string]string) map[string]string {
 // A workflow of GitHub Actions:
 // https://docs.github.com/actions/reference/workflow-syntax-for-github-actions
 func workflow(in *effects, doc *yaml.Node) bool {
-	env := environment(nil, field(doc, "env"))
+	env := environment(nil, yamldoc.Field(doc, "env"))
 	is := false
-	for _, job := range items(field(doc, "jobs")) {
-		steps := field(job, "steps")
-		is = is || steps != nil || field(job, "uses") != nil
+	for _, job := range items(yamldoc.Field(doc, "jobs")) {
+		steps := yamldoc.Field(job, "steps")
+		is = is || steps != nil || yamldoc.Field(job, "uses") != nil
 		maybe := ""
-		if depends(field(job, "if")) {
+		if depends(yamldoc.Field(job, "if")) {
 			maybe = "only if its job runs"
 		}
-		in.steps(items(steps), environment(env, field(job, "env")), maybe)
+		in.steps(items(steps), environment(env, yamldoc.Field(job, "env")), maybe)
 	}
 	return is
 }
 
 // An action made of steps.
 func action(in *effects, doc *yaml.Node) bool {
-	steps := field(field(doc, "runs"), "steps")
+	steps := yamldoc.Field(yamldoc.Field(doc, "runs"), "steps")
 	in.steps(items(steps), nil, "")
 	return steps != nil
 }
 
 func (e *effects) steps(list []*yaml.Node, env map[string]string, maybe string) {
 	for _, s := range list {
-		all := environment(env, field(s, "env"))
+		all := environment(env, yamldoc.Field(s, "env"))
 		why := maybe
-		if depends(field(s, "if")) {
+		if depends(yamldoc.Field(s, "if")) {
 			why = "only if its step runs"
 		}
-		run, uses := field(s, "run"), text(field(s, "uses"))
+		run, uses := yamldoc.Field(s, "run"), text(yamldoc.Field(s, "uses"))
 		name, _, _ := strings.Cut(uses, "@")
 		switch {
 		case run != nil:
 			e.script(run, all, why)
 		case name == "google-github-actions/deploy-cloudrun":
-			e.deployAction(field(s, "with"), all, why)
+			e.deployAction(yamldoc.Field(s, "with"), all, why)
 		}
 	}
 }
@@ -168,18 +157,18 @@ func actionsText(s string, env map[string]string) string {
 // deployAction is Google's action that deploys a service:
 // https://github.com/google-github-actions/deploy-cloudrun
 func (e *effects) deployAction(with *yaml.Node, env map[string]string, maybe string) {
-	service := field(with, "service")
-	if service == nil || field(with, "job") != nil {
+	service := yamldoc.Field(with, "service")
+	if service == nil || yamldoc.Field(with, "job") != nil {
 		return
 	}
 	line := service.Line
 	words := []word{{"gcloud", line}, {"run", line}, {"deploy", line}, {actionsText(service.Value, env), line}}
 	for key, flag := range map[string]string{"region": "--region=", "project_id": "--project="} {
-		if n := field(with, key); text(n) != "" {
+		if n := yamldoc.Field(with, key); text(n) != "" {
 			words = append(words, word{flag + actionsText(n.Value, env), n.Line})
 		}
 	}
-	if flags := field(with, "flags"); text(flags) != "" {
+	if flags := yamldoc.Field(with, "flags"); text(flags) != "" {
 		for i, l := range strings.Split(flags.Value, "\n") {
 			for _, f := range strings.Fields(actionsText(l, env)) {
 				words = append(words, word{strings.Trim(f, `"'`), start(flags) + i})
@@ -193,16 +182,16 @@ func (e *effects) deployAction(with *yaml.Node, env map[string]string, maybe str
 // https://docs.cloud.google.com/build/docs/build-config-file-schema
 func cloudBuild(in *effects, doc *yaml.Node) bool {
 	env := map[string]string{}
-	if s := field(doc, "substitutions"); s != nil && s.Kind == yaml.MappingNode {
+	if s := yamldoc.Field(doc, "substitutions"); s != nil && s.Kind == yaml.MappingNode {
 		for i := 0; i+1 < len(s.Content); i += 2 {
 			env[s.Content[i].Value] = s.Content[i+1].Value
 		}
 	}
 	is := false
-	for _, s := range items(field(doc, "steps")) {
-		image := text(field(s, "name"))
-		is = is || image != "" && (field(s, "args") != nil || field(s, "script") != nil || field(s, "entrypoint") != nil)
-		if script := field(s, "script"); script != nil {
+	for _, s := range items(yamldoc.Field(doc, "steps")) {
+		image := text(yamldoc.Field(s, "name"))
+		is = is || image != "" && (yamldoc.Field(s, "args") != nil || yamldoc.Field(s, "script") != nil || yamldoc.Field(s, "entrypoint") != nil)
+		if script := yamldoc.Field(s, "script"); script != nil {
 			in.substituted(script, env)
 			continue
 		}
@@ -213,8 +202,8 @@ func cloudBuild(in *effects, doc *yaml.Node) bool {
 
 // buildStep reads the arguments of a step: those of gcloud, or a shell's.
 func (e *effects) buildStep(s *yaml.Node, image string, env map[string]string) {
-	entry := filepath.Base(text(field(s, "entrypoint")))
-	args := items(field(s, "args"))
+	entry := filepath.Base(text(yamldoc.Field(s, "entrypoint")))
+	args := items(yamldoc.Field(s, "args"))
 	switch {
 	case entry == "gcloud", entry == "." && filepath.Base(strings.SplitN(image, ":", 2)[0]) == "gcloud":
 		words := []word{{"gcloud", s.Line}}
@@ -282,7 +271,7 @@ var builtin = []string{
 
 // packageScripts reads the scripts of a package.json of npm.
 func packageScripts(in *effects, doc *yaml.Node) {
-	for _, s := range items(field(doc, "scripts")) {
+	for _, s := range items(yamldoc.Field(doc, "scripts")) {
 		if Mentions([]byte(text(s))) {
 			_ = in.shell(s.Value, s.Line, newVariables(nil)) // a broken line is none of gcloud's
 		}
@@ -292,13 +281,13 @@ func packageScripts(in *effects, doc *yaml.Node) {
 // gitlab reads the scripts of the jobs of GitLab:
 // https://docs.gitlab.com/ci/yaml/#script
 func gitlab(in *effects, doc *yaml.Node) {
-	env := environment(nil, field(doc, "variables"))
+	env := environment(nil, yamldoc.Field(doc, "variables"))
 	for _, job := range items(doc) {
-		all := environment(env, field(job, "variables"))
+		all := environment(env, yamldoc.Field(job, "variables"))
 		vars := newVariables(known(all))
 		for _, key := range []string{"before_script", "script", "after_script"} {
-			lines := items(field(job, key))
-			if one := field(job, key); text(one) != "" {
+			lines := items(yamldoc.Field(job, key))
+			if one := yamldoc.Field(job, key); text(one) != "" {
 				lines = []*yaml.Node{one}
 			}
 			for _, l := range lines {

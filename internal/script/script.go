@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"diagnose/internal/estate"
+	"diagnose/internal/yamldoc"
 )
 
 // ErrNothing reports a file without a command that sets who may invoke.
@@ -81,16 +82,16 @@ func Read(name string, data []byte) (*estate.Estate, error) {
 func Pipeline(name string, doc *yaml.Node) (what string, e *estate.Estate, err error) {
 	in := newEffects(name)
 	switch {
-	case field(doc, "jobs") != nil && workflow(in, doc):
+	case yamldoc.Field(doc, "jobs") != nil && workflow(in, doc):
 		what = "GitHub workflow"
-	case field(doc, "runs") != nil && action(in, doc):
+	case yamldoc.Field(doc, "runs") != nil && action(in, doc):
 		what = "GitHub action"
-	case field(doc, "steps") != nil && cloudBuild(in, doc):
+	case yamldoc.Field(doc, "steps") != nil && cloudBuild(in, doc):
 		what = "Cloud Build pipeline"
 	case strings.HasSuffix(name, ".gitlab-ci.yml") || strings.HasSuffix(name, ".gitlab-ci.yaml"):
 		gitlab(in, doc)
 		what = "GitLab pipeline"
-	case filepath.Base(name) == "package.json" && field(doc, "scripts") != nil:
+	case filepath.Base(name) == "package.json" && yamldoc.Field(doc, "scripts") != nil:
 		packageScripts(in, doc)
 		what = "npm package"
 	default:

@@ -40,6 +40,19 @@ func (d Document) Line() int {
 	return d.Node.Line
 }
 
+// Field is the node under a key of a mapping, nil where there is none.
+func Field(n *yaml.Node, key string) *yaml.Node {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
 // Documents returns the documents of a stream, without empty ones. Its errors
 // give the line and quote no value.
 func Documents(data []byte) ([]Document, error) {
