@@ -131,11 +131,8 @@ func wrong(name string) (report.Example, []checks.Fix) {
 	f, _ := v.Cause()
 	var repair []checks.Fix
 	for _, id := range v.Repair {
-		for _, f := range v.Findings {
-			i := slices.IndexFunc(f.Fixes, func(x checks.Fix) bool { return x.ID == id })
-			if i >= 0 && !slices.ContainsFunc(repair, func(x checks.Fix) bool { return x.ID == id }) {
-				repair = append(repair, f.Fixes[i])
-			}
+		if x, ok := v.Fix(id); ok {
+			repair = append(repair, x)
 		}
 	}
 	return report.Example{Story: name, Tells: story.Text, Says: f.Message}, repair

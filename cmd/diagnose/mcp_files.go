@@ -103,6 +103,16 @@ func (r reading) open(name string) (*place, error) {
 	return nil, fmt.Errorf("%s: no such file below %s, and nothing else may be read", name, strings.Join(r.roots, ", "))
 }
 
+// file reads the file that a path names, of which size bounds the bytes.
+func (r reading) file(name string, size int64) ([]byte, error) {
+	p, err := r.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer p.root.Close()
+	return p.read(size)
+}
+
 // read reads a file, of which size bounds the bytes.
 func (p *place) read(size int64) ([]byte, error) {
 	if !p.info.Mode().IsRegular() {

@@ -148,12 +148,8 @@ func (s *agentServer) change(ctx context.Context, files reading, in changeIn) (c
 	case in.Path != "" && in.Document != "":
 		return changeOut{}, errors.New("give path or document, not both")
 	case in.Path != "":
-		p, err := files.open(in.Path)
-		if err != nil {
-			return changeOut{}, err
-		}
-		defer p.root.Close()
-		if data, err = p.read(maxChange); err != nil {
+		var err error
+		if data, err = files.file(in.Path, maxChange); err != nil {
 			return changeOut{}, teach(err)
 		}
 	}
@@ -190,12 +186,8 @@ type tokenIn struct {
 func (s *agentServer) token(ctx context.Context, files reading, in tokenIn) (tokenOut, error) {
 	data := []byte(in.Token)
 	if in.Path != "" {
-		p, err := files.open(in.Path)
-		if err != nil {
-			return tokenOut{}, err
-		}
-		defer p.root.Close()
-		if data, err = p.read(evidence.MaxDocument); err != nil {
+		var err error
+		if data, err = files.file(in.Path, evidence.MaxDocument); err != nil {
 			return tokenOut{}, teach(err)
 		}
 	}
