@@ -1,4 +1,3 @@
-'use strict';
 (() => {
   const data = JSON.parse(document.getElementById('data').textContent);
   const $ = (id) => document.getElementById(id);
@@ -97,19 +96,6 @@
     }
     $('detail').replaceChildren(...parts);
     $('detail').hidden = false;
-  }
-
-  async function copy(text, button) {
-    let done = false;
-    try { await navigator.clipboard.writeText(text); done = true; } catch {
-      const area = el('textarea');
-      area.value = text;
-      document.body.append(area);
-      area.select();
-      done = document.execCommand('copy');
-      area.remove();
-    }
-    button.textContent = done ? 'Copied' : 'Select and copy by hand';
   }
 
   // The chart shows the children of one place; each bar is its services, and
