@@ -21,7 +21,6 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
-	"github.com/google/go-cmp/cmp"
 	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
 
 	"diagnose/checks"
@@ -66,21 +65,7 @@ func TestFindingsGolden(t *testing.T) {
 		if format == "html" || format == "sarif" {
 			continue // read by a browser, and by the schema, below
 		}
-		file := filepath.Join("testdata", "findings."+format)
-		got := written(t, format, some(), Style{})
-		if *update {
-			if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		want, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(string(want), got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", file, diff)
-		}
+		golden(t, "findings."+format, written(t, format, some(), Style{}))
 	}
 }
 

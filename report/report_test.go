@@ -57,24 +57,30 @@ func reports(t *testing.T, s evidence.Snapshot, format string, st Style) map[str
 	return out
 }
 
+// golden compares a report with a file of testdata, or writes that.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
+
 // One story in full in every format; the others are told in fixtures.
 func TestGolden(t *testing.T) {
 	for _, format := range Formats {
 		for name, got := range reports(t, snapshot(t, "token-problems"), format, Style{}) {
-			file := filepath.Join("testdata", name+"."+format)
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				continue
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", file, diff)
-			}
+			golden(t, name+"."+format, got)
 		}
 	}
 }

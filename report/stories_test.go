@@ -2,12 +2,9 @@ package report
 
 import (
 	"bytes"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"diagnose/checks"
 )
@@ -34,20 +31,7 @@ func TestStoriesGolden(t *testing.T) {
 			if _, after, ok := strings.Cut(got, "<main>"); ok && format == "html" {
 				got, _, _ = strings.Cut(after, "</main>")
 			}
-			file := filepath.Join("testdata", "stories", name+"."+format)
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				continue
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", file, diff)
-			}
+			golden(t, filepath.Join("stories", name+"."+format), got)
 		}
 	}
 }
