@@ -52,6 +52,17 @@ type source struct {
 // given are the rights that a binding gives, and those that it gives or may.
 type given struct{ sure, may reach.Rights }
 
+// add puts a right into what is given, by whether it is.
+func (g *given) add(permission string, s iam.State) {
+	right := reach.RightsOf(permission)
+	if s == iam.Granted {
+		g.sure |= right
+	}
+	if s != iam.NotGranted {
+		g.may |= right
+	}
+}
+
 // A shape tells apart what bindings give: by role, condition, and whether a
 // member of such a form can use it at all.
 type shape struct {
@@ -198,7 +209,7 @@ func (b *becoming) addPolicy(p *estate.Policy) {
 		at, mask = b.targetPlace(base.target), onService(base.target)
 		on = base.target.full
 	case base.kind == onFunction && base.node != nil:
-		at, mask = b.nodePlace(base.node), reach.Right(iam.UpdateFunction)
+		at, mask = b.nodePlace(base.node), reach.RightsOf(iam.UpdateFunction)
 	case base.kind == elsewhere:
 		email := b.x.accountOf(p.Resource)
 		if email == "" {
@@ -267,7 +278,7 @@ func (b *becoming) bind(at bound, on reach.Place, mask reach.Rights) {
 // counts for those below an organization, and one to change a service for what
 // may be deployed in its project.
 func (b *becoming) places(on reach.Place, ref int32, g given) []reach.Grant {
-	folder := reach.Right(iam.SetFolderPolicy)
+	folder := reach.RightsOf(iam.SetFolderPolicy)
 	out := []reach.Grant{{Place: on, Sure: g.sure, May: g.may, Ref: ref}}
 	if n := b.nodes[on]; n != nil && strings.HasPrefix(n.name, "organizations/") && g.may&folder != 0 {
 		out[0].Sure, out[0].May = g.sure&^folder, g.may&^folder
@@ -307,36 +318,28 @@ func (b *becoming) targetPlace(t *target) reach.Place {
 	return b.at[key]
 }
 
-func oneOf(permissions ...string) reach.Rights {
-	var out reach.Rights
-	for _, p := range permissions {
-		out |= reach.Right(p)
-	}
-	return out
-}
-
 // The rights that count on each kind of resource.
 var (
-	everywhere = oneOf(iam.Becoming()...)
-	onAccounts = oneOf(iam.MintIDToken, iam.MintAccessToken, iam.SignJWT, iam.SignBlob, iam.Delegate, iam.CreateKey,
+	everywhere = reach.RightsOf(iam.Becoming()...)
+	onAccounts = reach.RightsOf(iam.MintIDToken, iam.MintAccessToken, iam.SignJWT, iam.SignBlob, iam.Delegate, iam.CreateKey,
 		iam.SetAccountPolicy, iam.ActAs)
 )
 
 func onNodes(n *node) reach.Rights {
 	switch {
 	case strings.HasPrefix(n.name, "projects/"):
-		return everywhere &^ oneOf(iam.SetFolderPolicy, iam.SetOrganizationPolicy)
+		return everywhere &^ reach.RightsOf(iam.SetFolderPolicy, iam.SetOrganizationPolicy)
 	case strings.HasPrefix(n.name, "folders/"):
-		return everywhere &^ oneOf(iam.SetOrganizationPolicy)
+		return everywhere &^ reach.RightsOf(iam.SetOrganizationPolicy)
 	}
 	return everywhere
 }
 
 func onService(t *target) reach.Rights {
 	if t.Gen1 {
-		return oneOf(iam.UpdateFunction, iam.SetFunctionPolicy)
+		return reach.RightsOf(iam.UpdateFunction, iam.SetFunctionPolicy)
 	}
-	return oneOf(iam.UpdateService, iam.SetServicePolicy)
+	return reach.RightsOf(iam.UpdateService, iam.SetServicePolicy)
 }
 
 // rightsOf says which rights a role has, conditions and members aside.
@@ -346,13 +349,8 @@ func (x *Index) rightsOf(role string) given {
 		return g
 	}
 	for _, p := range iam.Becoming() {
-		switch s, _ := x.roles.Carries(role, p); s {
-		case iam.Granted:
-			g.sure |= reach.Right(p)
-			g.may |= reach.Right(p)
-		case iam.Unknown:
-			g.may |= reach.Right(p)
-		}
+		s, _ := x.roles.Carries(role, p)
+		g.add(p, s)
 	}
 	x.facts.rights[role] = g
 	return g
@@ -368,15 +366,8 @@ func (b *becoming) givenTo(in *estate.Binding, m iam.Member) given {
 	}
 	role := b.x.rightsOf(in.Role)
 	for _, p := range iam.Becoming() {
-		if role.may&reach.Right(p) == 0 {
-			continue
-		}
-		switch b.x.holding(in, m, p).State {
-		case iam.Granted:
-			g.sure |= reach.Right(p)
-			g.may |= reach.Right(p)
-		case iam.Unknown:
-			g.may |= reach.Right(p)
+		if role.may&reach.RightsOf(p) != 0 {
+			g.add(p, b.x.holding(in, m, p).State)
 		}
 	}
 	b.given[key] = g

@@ -121,12 +121,12 @@ func (b *becoming) left(m iam.Member, deny []iam.DenyLayer, r reach.Rights) give
 		return q.Deny(deny).State
 	}
 	for _, p := range iam.Becoming() {
-		right := reach.Right(p)
+		right := reach.RightsOf(p)
 		if r&right == 0 {
 			continue
 		}
 		got := state(p)
-		if got == iam.NotDenied && oneOf(p).SetsPolicyAbove() {
+		if got == iam.NotDenied && reach.RightsOf(p).SetsPolicyAbove() {
 			got = best(state, iam.MintIDToken, iam.MintAccessToken, iam.SignJWT, iam.SignBlob)
 		}
 		if got != iam.NotDenied {

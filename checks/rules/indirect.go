@@ -105,7 +105,7 @@ func (b *becoming) severity(w way) Severity {
 		return Critical
 	case role == "roles/owner" || role == "roles/editor":
 		return Low
-	case w.opens && len(w.visits) == 0, len(w.visits) > 0 && w.visits[0].Rights&^oneOf(iam.ActAs) != 0 && strings.HasSuffix(w.visits[0].Named(false), ".setIamPolicy"):
+	case w.opens && len(w.visits) == 0, len(w.visits) > 0 && strings.HasSuffix(w.visits[0].Named(false), ".setIamPolicy"):
 		return Medium
 	}
 	return High

@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"iter"
+
 	"diagnose/internal/estate"
 	"diagnose/internal/gcp"
 	"diagnose/internal/iam"
@@ -153,19 +155,8 @@ func (b *becoming) openedFrom(w way, i int, only *target) (way, bool) {
 // principal let write, and that a source may not invoke itself.
 func (b *becoming) opened(s source, by reach.Principal, grants []reach.Grant, only *target, unsure bool) (*target, reach.Grant, bool) {
 	for _, r := range grants {
-		use := r.Of(unsure).Opens()
-		if use == 0 {
-			continue
-		}
-		list := []*target{b.targets[r.Place]}
-		if n := b.nodes[r.Place]; n != nil {
-			list = b.ends.below[n]
-		}
-		for _, t := range list {
-			if t == nil || only != nil && t != only || use&opensTarget(t) == 0 || !b.letsIn(by, t, use&opensTarget(t), unsure) {
-				continue
-			}
-			if b.x.may(b.members[s.principal], t) != iam.Granted {
+		for t, use := range b.openable(r, unsure) {
+			if (only == nil || t == only) && b.letsIn(by, t, use, unsure) && b.x.may(b.members[s.principal], t) != iam.Granted {
 				return t, r, true
 			}
 		}
@@ -173,18 +164,45 @@ func (b *becoming) opened(s source, by reach.Principal, grants []reach.Grant, on
 	return nil, reach.Grant{}, false
 }
 
+// openable goes through the targets whose policy, or one above it, a grant lets
+// write, with the rights to that.
+func (b *becoming) openable(r reach.Grant, unsure bool) iter.Seq2[*target, reach.Rights] {
+	return func(yield func(*target, reach.Rights) bool) {
+		all := r.Of(unsure).Opens()
+		if all == 0 {
+			return
+		}
+		list := b.ends.below[b.nodes[r.Place]]
+		if t := b.targets[r.Place]; t != nil {
+			list = []*target{t}
+		}
+		for _, t := range list {
+			if use := all & opensTarget(t); use != 0 && !yield(t, use) {
+				return
+			}
+		}
+	}
+}
+
+// Rights by what they are for.
+var (
+	attaches      = reach.RightsOf(iam.ActAs)
+	opensService  = reach.RightsOf(iam.SetServicePolicy)
+	opensFunction = reach.RightsOf(iam.SetFunctionPolicy)
+	opensAll      = reach.RightsOf(iam.SetProjectPolicy, iam.SetFolderPolicy, iam.SetOrganizationPolicy)
+)
+
 // opensTarget are the rights to the policy that lets callers in to a target.
 // Where IAP stands in front, only those to the policies above are: the
 // service's own policy lets nobody through IAP.
 func opensTarget(t *target) reach.Rights {
-	above := oneOf(iam.SetProjectPolicy, iam.SetFolderPolicy, iam.SetOrganizationPolicy)
 	switch {
 	case t.Gen1:
-		return above | oneOf(iam.SetFunctionPolicy)
+		return opensAll | opensFunction
 	case t.IAP == estate.Yes:
-		return above
+		return opensAll
 	}
-	return above | oneOf(iam.SetServicePolicy)
+	return opensAll | opensService
 }
 
 // letsIn reports whether no deny policy stops a principal from writing the
@@ -214,7 +232,7 @@ func (b *becoming) walk(s source, unsure bool) found {
 	key := walkKey{unsure: unsure, shared: true}
 	for _, r := range s.grants {
 		use := r.Of(unsure)
-		if use&oneOf(iam.ActAs) != 0 || len(s.grants) > 1 {
+		if use&attaches != 0 || len(s.grants) > 1 {
 			key.shared = false
 		}
 		key.place, key.rights = r.Place, use
@@ -253,23 +271,15 @@ func (b *becoming) count(w way) Reach {
 		return Reach{}
 	}
 	seen := map[*target]bool{}
-	visit := func(list []*target, open bool) {
-		for _, t := range list {
-			if open && !t.behind() && !t.shielded() {
-				seen[t] = true
-			}
+	visit := func(t *target) {
+		if !t.behind() && !t.shielded() {
+			seen[t] = true
 		}
 	}
 	opens := func(grants []reach.Grant) {
 		for _, r := range grants {
-			if use := r.Of(w.unknown).Opens(); use != 0 {
-				list := []*target{b.targets[r.Place]}
-				if n := b.nodes[r.Place]; n != nil {
-					list = b.ends.below[n]
-				}
-				for _, t := range list {
-					visit([]*target{t}, t != nil && use&opensTarget(t) != 0)
-				}
+			for t := range b.openable(r, w.unknown) {
+				visit(t)
 			}
 		}
 	}
@@ -278,7 +288,9 @@ func (b *becoming) count(w way) Reach {
 		if v.Power&reach.Token != 0 {
 			for _, at := range b.ends.of(b.members[v.Account]) {
 				for _, t := range b.ends.targets(at) {
-					visit([]*target{t}, at.grant == nil || at.grant.ofNode(t).may == iam.Granted)
+					if at.grant == nil || at.grant.ofNode(t).may == iam.Granted {
+						visit(t)
+					}
 				}
 			}
 		}

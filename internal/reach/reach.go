@@ -5,7 +5,6 @@
 package reach
 
 import (
-	"cmp"
 	"slices"
 
 	"diagnose/internal/iam"
@@ -19,18 +18,14 @@ type Rights uint32
 // first is named.
 var permissions = iam.Becoming()
 
-// Right is the set of one permission, empty for one that is of no use here.
-func Right(permission string) Rights {
-	if i := slices.Index(permissions, permission); i >= 0 {
-		return 1 << i
-	}
-	return 0
-}
-
-func rights(list ...string) Rights {
+// RightsOf is the set of some permissions, without those that are of no use
+// here.
+func RightsOf(list ...string) Rights {
 	var r Rights
 	for _, p := range list {
-		r |= Right(p)
+		if i := slices.Index(permissions, p); i >= 0 {
+			r |= 1 << i
+		}
 	}
 	return r
 }
@@ -40,14 +35,14 @@ func rights(list ...string) Rights {
 // token lets in, and no API of Google takes it. A delegate asks for tokens of
 // the next account only, not for keys or policies.
 var (
-	setting    = rights(iam.SetProjectPolicy, iam.SetFolderPolicy, iam.SetOrganizationPolicy)
-	acting     = rights(iam.MintAccessToken, iam.SignJWT, iam.SignBlob, iam.CreateKey, iam.SetAccountPolicy) | setting
-	minting    = rights(iam.MintIDToken)
-	delegating = rights(iam.Delegate)
-	asDelegate = rights(iam.MintIDToken, iam.MintAccessToken, iam.SignJWT, iam.SignBlob, iam.Delegate)
-	attaching  = rights(iam.ActAs)
-	deploying  = rights(iam.CreateService, iam.UpdateService, iam.CreateFunction, iam.UpdateFunction, iam.CreateInstance)
-	opening    = rights(iam.SetServicePolicy, iam.SetFunctionPolicy) | setting
+	setting    = RightsOf(iam.SetProjectPolicy, iam.SetFolderPolicy, iam.SetOrganizationPolicy)
+	acting     = RightsOf(iam.MintAccessToken, iam.SignJWT, iam.SignBlob, iam.CreateKey, iam.SetAccountPolicy) | setting
+	minting    = RightsOf(iam.MintIDToken)
+	delegating = RightsOf(iam.Delegate)
+	asDelegate = RightsOf(iam.MintIDToken, iam.MintAccessToken, iam.SignJWT, iam.SignBlob, iam.Delegate)
+	attaching  = RightsOf(iam.ActAs)
+	deploying  = RightsOf(iam.CreateService, iam.UpdateService, iam.CreateFunction, iam.UpdateFunction, iam.CreateInstance)
+	opening    = RightsOf(iam.SetServicePolicy, iam.SetFunctionPolicy) | setting
 )
 
 // Permission names the first permission of a set, "" of the empty one.
@@ -154,9 +149,6 @@ func (g *Graph) Join(p, set Principal, sure bool) {
 
 // Grant adds a grant.
 func (g *Graph) Grant(p Principal, r Grant) { g.grants[p] = append(g.grants[p], r) }
-
-// Granted lists the grants of a principal itself, without those of its sets.
-func (g *Graph) Granted(p Principal) []Grant { return g.grants[p] }
 
 // Under reports whether a place is another one, or below it.
 func (g *Graph) Under(p, top Place) bool {
@@ -285,14 +277,6 @@ func (v Visit) Deployment() string {
 	return (v.Deploy.May & deploying).Permission()
 }
 
-// Sort puts the grants of every principal into the order of their bindings, so
-// that paths do not hang on the order of insertion.
-func (g *Graph) Sort() {
-	for _, list := range g.grants {
-		slices.SortStableFunc(list, func(a, b Grant) int { return cmp.Compare(a.Ref, b.Ref) })
-	}
-}
-
 // Parent is the place above, Nowhere at the top.
 func (g *Graph) Parent(p Place) Place { return g.places[p].parent }
 
@@ -301,4 +285,4 @@ func (r Rights) Deploys() Rights { return r & deploying }
 
 // SetsPolicyAbove reports whether rights are those to write the policy of an
 // account or of what is above it, so that they give what is granted next.
-func (r Rights) SetsPolicyAbove() bool { return r&(setting|rights(iam.SetAccountPolicy)) != 0 }
+func (r Rights) SetsPolicyAbove() bool { return r&(setting|RightsOf(iam.SetAccountPolicy)) != 0 }

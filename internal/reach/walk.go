@@ -34,12 +34,6 @@ func (g *Graph) Walk(p Principal, first, own []Grant, unsure bool) Walk {
 	return w.out
 }
 
-// From follows everything that a principal can become.
-func (g *Graph) From(p Principal, unsure bool) Walk {
-	all := g.All(p, unsure)
-	return g.Walk(p, all, all, unsure)
-}
-
 type walker struct {
 	g      *Graph
 	start  Principal
